@@ -1,0 +1,1 @@
+"""Technical code that at least two services use. It knows no domain word: see docs/architecture.md."""

@@ -1,0 +1,79 @@
+"""The blob store: immutable bytes under keys that we choose."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, cast
+
+from antiphon_common.schemes import open_by_scheme
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """One stored object: its key, its size in bytes, and when it was stored."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Blob(Protocol):
+    """An object opened for reading."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes, fewer only at the end. Raises `Unavailable` when the store fails."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class BlobStore(Protocol):
+    """The port. Keys are relative paths of `[a-z0-9/._-]`; anything else raises `ValueError`."""
+
+    async def start(self) -> None:
+        """Make ready to be used."""
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+
+    async def ping(self) -> None:
+        """Raise unless the store answers."""
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes]) -> int:
+        """Store an object as it arrives; its size. All or nothing, on disk when this returns.
+
+        Raises `Conflict` when the key exists, `Unavailable` when the store fails, and whatever `chunks`
+        raises; then nothing was stored.
+        """
+
+    async def open(self, key: str) -> Blob:
+        """Open for reading. Raises `NotFound`."""
+
+    async def delete(self, key: str) -> None:
+        """Remove; that it is not there is no error."""
+
+    def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
+        """All objects whose keys begin with `prefix`, in no order."""
+
+    def local_copy(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """A path to read the object at while the block lasts (the file itself, or a download)."""
+
+
+_ADAPTERS = {
+    "file": ("antiphon_common.blobs.file:FileBlobs", ""),
+    "memory": ("antiphon_common.blobs.memory:MemoryBlobs", ""),
+}
+
+
+def open_blobs(url: str) -> BlobStore:
+    """The store for a URL: `file:///directory`, or `memory:` for tests."""
+    return cast(BlobStore, open_by_scheme(_ADAPTERS, url))
+
+
+__all__ = ["Blob", "BlobInfo", "BlobStore", "open_blobs"]

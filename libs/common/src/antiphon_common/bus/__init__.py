@@ -1,0 +1,88 @@
+"""The bus: durable messages from one publisher to the queues of many consumers.
+
+At least once: a handler sees a message again unless it acknowledged it, so handlers are idempotent (the inbox
+makes them so). Messages of one publisher about one subject arrive in order unless one of them was retried.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, cast
+
+from antiphon_common.bus.envelope import Envelope
+from antiphon_common.schemes import open_by_scheme
+
+Handler = Callable[[bytes], Awaitable[None]]
+"""Handles one message. Raising `Unavailable` asks for another try later, anything else dead-letters it."""
+
+RETRY_SECONDS = (1, 10, 60)
+"""The ladder of pauses after `Unavailable`; the last one repeats."""
+
+DELIVERY_LIMIT = 20
+"""Deliveries of one message before it is a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that a consumer could not handle, with the code of the reason."""
+
+    id: str
+    consumer: str
+    type: str
+    code: str
+    detail: str
+    died_at: datetime
+    body: bytes
+
+
+class Bus(Protocol):
+    """The port. `Unavailable` from any method means the broker does not answer in time."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Stop consuming, then disconnect."""
+
+    async def ping(self) -> None:
+        """Raise unless the broker answers."""
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """Hand over messages, in order; when this returns, the broker has them on disk."""
+
+    async def send(self, consumer: str, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into one consumer's queue only (to refill a projection)."""
+
+    async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
+        """Bind a durable queue to these event types and handle its messages one after the other."""
+
+    async def depth(self, consumer: str) -> int:
+        """Messages waiting for this consumer, those being handled and retried included."""
+
+    async def dead_letters(self, consumer: str) -> Sequence[DeadLetter]:
+        """What this consumer could not handle, oldest first."""
+
+    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
+        """Put these dead letters back into the queue; how many there were."""
+
+    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
+        """Forget these dead letters; how many there were."""
+
+
+_ADAPTERS = {"inproc": ("antiphon_common.bus.inproc:InprocBus", "")}
+
+
+def open_bus(url: str) -> Bus:
+    """The bus for a URL: `inproc:///path/to/bus.db`, or `inproc:` for one that lives in memory."""
+    return cast(Bus, open_by_scheme(_ADAPTERS, url))
+
+
+__all__ = [
+    "DELIVERY_LIMIT",
+    "RETRY_SECONDS",
+    "Bus",
+    "DeadLetter",
+    "Envelope",
+    "Handler",
+    "open_bus",
+]

@@ -1,0 +1,113 @@
+"""`inproc:` — the bus of one process, journalled in an SQLite file.
+
+Failure policy: a publish returns after its messages are on disk; a process that is killed finds all that was
+not acknowledged again, in order. Everybody who opens the same URL shares one journal; that registry is keyed
+by the URL, so two platforms in one process never meet.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, DeadLetter, Envelope, Handler
+from antiphon_common.bus.journal import Delivery, Journal
+from antiphon_common.errors import ServiceError, Unavailable
+
+_BATCH = 50
+_IDLE_SECONDS = 30.0
+
+_journals: "WeakValueDictionary[str, Journal]" = WeakValueDictionary()
+
+
+def _journal(url: str) -> Journal:
+    path = urlsplit(url).path
+    if not path:
+        return Journal(":memory:")
+    journal = _journals.get(path)
+    if journal is None:
+        journal = _journals[path] = Journal(path)
+    return journal
+
+
+class InprocBus:
+    """One service's handle on the journal."""
+
+    def __init__(self, url: str) -> None:
+        self._journal = _journal(url)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self._journal.open()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        await self._journal.close()
+
+    async def ping(self) -> None:
+        await self._journal.ping()
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        await self._journal.append(envelopes)
+
+    async def send(self, consumer: str, envelopes: Sequence[Envelope]) -> None:
+        await self._journal.append(envelopes, consumer=consumer)
+
+    async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
+        await self._journal.bind(consumer, types)
+        task = asyncio.create_task(self._consume(consumer, handler), name=f"consume-{consumer}")
+        self._tasks.append(task)
+
+    async def depth(self, consumer: str) -> int:
+        return await self._journal.depth(consumer)
+
+    async def dead_letters(self, consumer: str) -> Sequence[DeadLetter]:
+        return await self._journal.dead_letters(consumer)
+
+    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
+        return await self._journal.redrive(consumer, ids)
+
+    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
+        return await self._journal.discard(consumer, ids)
+
+    async def _consume(self, consumer: str, handler: Handler) -> None:
+        arrived = self._journal.watch(consumer)
+        while True:
+            arrived.clear()
+            batch, next_due = await self._journal.take(consumer, _BATCH)
+            handled: list[Delivery] = []
+            try:
+                for delivery in batch:
+                    if await self._handle(delivery, handler):
+                        handled.append(delivery)  # noqa: PERF401 - it counts when a later one is cancelled
+            finally:
+                await self._journal.acknowledge(handled)
+            if not batch:
+                pause = _IDLE_SECONDS if next_due is None else max(0.01, min(next_due, _IDLE_SECONDS))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(arrived.wait(), pause)
+
+    async def _handle(self, delivery: Delivery, handler: Handler) -> bool:
+        """Whether the message is done with; otherwise it is due again later, or a dead letter."""
+        if delivery.attempts > DELIVERY_LIMIT:
+            await self._journal.bury(delivery, "delivery_limit", f"delivered {DELIVERY_LIMIT} times")
+            return False
+        try:
+            await handler(delivery.body)
+        except Unavailable:
+            rung = min(delivery.attempts, len(RETRY_SECONDS)) - 1
+            await self._journal.postpone(delivery, RETRY_SECONDS[rung])
+            return False
+        except ServiceError as error:
+            await self._journal.bury(delivery, error.code, error.detail)
+            return False
+        except Exception as error:  # noqa: BLE001 - anything a handler raises is a dead letter, never a dead loop
+            await self._journal.bury(delivery, "handler_failed", type(error).__name__)
+            return False
+        return True

@@ -1,0 +1,203 @@
+"""The journal behind `inproc:`: deliveries in one SQLite file, and one thread for all of it."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from antiphon_common.bus import DeadLetter, Envelope
+from antiphon_common.errors import Unavailable
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS binding (consumer TEXT, type TEXT, PRIMARY KEY (consumer, type)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS delivery (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    consumer TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    body BLOB NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at REAL NOT NULL DEFAULT 0,
+    died_at REAL,
+    code TEXT,
+    detail TEXT
+);
+CREATE INDEX IF NOT EXISTS ix_delivery_waiting ON delivery (consumer, seq) WHERE died_at IS NULL;
+CREATE INDEX IF NOT EXISTS ix_delivery_dead ON delivery (consumer, seq) WHERE died_at IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message on its way to one consumer; `attempts` counts this one."""
+
+    seq: int
+    body: bytes
+    attempts: int
+
+
+class Journal:
+    """All queues of one platform. Opened once per user of it, closed when the last one leaves."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._users = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._watchers: dict[str, asyncio.Event] = {}
+
+    async def open(self) -> None:
+        self._users += 1
+        if self._users == 1:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="bus-journal")
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connect)
+
+    async def close(self) -> None:
+        if self._users == 0:
+            return
+        self._users -= 1
+        if self._users == 0 and self._thread:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+            self._thread.shutdown()
+            self._thread = None
+            self._watchers.clear()
+
+    def watch(self, consumer: str) -> asyncio.Event:
+        """Set whenever a message arrives for this consumer."""
+        return self._watchers.setdefault(consumer, asyncio.Event())
+
+    async def ping(self) -> None:
+        await self._do(lambda db: db.execute("SELECT 1").fetchone())
+
+    async def bind(self, consumer: str, types: Sequence[str]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM binding WHERE consumer = ?", (consumer,))
+            db.executemany("INSERT INTO binding VALUES (?, ?)", [(consumer, name) for name in types])
+
+        await self._do(work)
+
+    async def append(self, envelopes: Sequence[Envelope], *, consumer: str | None = None) -> None:
+        """Store the messages for every bound queue, or for one consumer only."""
+
+        def work(db: sqlite3.Connection) -> set[str]:
+            reached: set[str] = set()
+            for envelope in envelopes:
+                message = (str(envelope.id), envelope.type, envelope.to_bytes())
+                bound = db.execute("SELECT consumer FROM binding WHERE type = ?", (envelope.type,)).fetchall()
+                for target in [consumer] if consumer else [row[0] for row in bound]:
+                    db.execute(
+                        "INSERT INTO delivery (consumer, message_id, type, body) VALUES (?, ?, ?, ?)",
+                        (target, *message),
+                    )
+                    reached.add(target)
+            return reached
+
+        for name in await self._do(work):
+            self.watch(name).set()
+
+    async def take(self, consumer: str, limit: int) -> tuple[list[Delivery], float | None]:
+        """Up to `limit` messages that are due, in order; with none, the seconds until one will be."""
+
+        def work(db: sqlite3.Connection) -> tuple[list[Delivery], float | None]:
+            now = time.time()
+            rows = db.execute(
+                "SELECT seq, body, attempts + 1 FROM delivery"
+                " WHERE consumer = ? AND died_at IS NULL AND due_at <= ? ORDER BY seq LIMIT ?",
+                (consumer, now, limit),
+            ).fetchall()
+            if not rows:
+                query = "SELECT min(due_at) FROM delivery WHERE consumer = ? AND died_at IS NULL"
+                due = db.execute(query, (consumer,)).fetchone()[0]
+                return [], None if due is None else due - now
+            # Counted before it is handled: a message that kills the process reaches the limit all the same.
+            db.executemany(
+                "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?", [(row[0],) for row in rows]
+            )
+            return [Delivery(*row) for row in rows], None
+
+        return await self._do(work)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            keys = [(delivery.seq,) for delivery in deliveries]
+            await self._do(lambda db: db.executemany("DELETE FROM delivery WHERE seq = ?", keys))
+
+    async def postpone(self, delivery: Delivery, seconds: float) -> None:
+        due = time.time() + seconds
+        await self._do(
+            lambda db: db.execute("UPDATE delivery SET due_at = ? WHERE seq = ?", (due, delivery.seq))
+        )
+
+    async def bury(self, delivery: Delivery, code: str, detail: str) -> None:
+        values = (time.time(), code, detail, delivery.seq)
+        query = "UPDATE delivery SET died_at = ?, code = ?, detail = ? WHERE seq = ?"
+        await self._do(lambda db: db.execute(query, values))
+
+    async def depth(self, consumer: str) -> int:
+        query = "SELECT count(*) FROM delivery WHERE consumer = ? AND died_at IS NULL"
+        return int(await self._do(lambda db: db.execute(query, (consumer,)).fetchone()[0]))
+
+    async def dead_letters(self, consumer: str) -> list[DeadLetter]:
+        query = (
+            "SELECT seq, type, code, detail, died_at, body FROM delivery"
+            " WHERE consumer = ? AND died_at IS NOT NULL ORDER BY seq"
+        )
+        rows = await self._do(lambda db: db.execute(query, (consumer,)).fetchall())
+        return [
+            DeadLetter(str(seq), consumer, kind, code, detail, datetime.fromtimestamp(died_at, UTC), body)
+            for seq, kind, code, detail, died_at, body in rows
+        ]
+
+    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
+        query = (
+            "UPDATE delivery SET died_at = NULL, code = NULL, detail = NULL, attempts = 0, due_at = 0"
+            " WHERE consumer = ? AND died_at IS NOT NULL AND seq = ?"
+        )
+        count = await self._each(query, consumer, ids)
+        self.watch(consumer).set()
+        return count
+
+    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
+        return await self._each(
+            "DELETE FROM delivery WHERE consumer = ? AND died_at IS NOT NULL AND seq = ?", consumer, ids
+        )
+
+    async def _each(self, query: str, consumer: str, ids: Sequence[str]) -> int:
+        keys = [(consumer, int(key)) for key in ids if key.isdecimal()]
+        return await self._do(lambda db: db.executemany(query, keys).rowcount if keys else 0)
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._thread is None:
+            raise Unavailable("bus_closed", "The bus is not open.")
+
+        def transaction() -> T:
+            assert self._connection is not None
+            with self._connection:
+                return work(self._connection)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        except sqlite3.OperationalError as error:
+            raise Unavailable("bus_unavailable", "The bus cannot be written.") from error
+
+    def _connect(self) -> None:
+        if self._path != ":memory:":
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA busy_timeout=4000")
+        connection.executescript(_SCHEMA)
+        self._connection = connection
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,79 @@
+"""`memory:` — a bounded cache inside one app.
+
+Failure policy: it holds at most `bytes` (16 MiB unless told otherwise) and drops what was used least
+recently; it cannot be away.
+"""
+
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+_DEFAULT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    value: bytes
+    expires: float
+    tags: tuple[str, ...]
+
+
+class MemoryCache:
+    """Least recently used goes first."""
+
+    def __init__(self, url: str = "memory:", *, now: Callable[[], float] = time.monotonic) -> None:
+        limit = parse_qs(urlsplit(url).query).get("bytes", [str(_DEFAULT_BYTES)])[0]
+        self._limit = int(limit)
+        self._now = now
+        self._size = 0
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._tagged: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def start(self) -> None:
+        """Always ready."""
+
+    async def stop(self) -> None:
+        self._entries.clear()
+        self._tagged.clear()
+        self._size = 0
+
+    async def get(self, key: str) -> bytes | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires <= self._now():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry.value
+
+    async def set(self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = ()) -> None:
+        self._drop(key)
+        if len(value) > self._limit or seconds <= 0:
+            return
+        self._entries[key] = _Entry(value, self._now() + seconds, tuple(tags))
+        self._size += len(value)
+        for tag in tags:
+            self._tagged[tag].add(key)
+        while self._size > self._limit:
+            self._drop(next(iter(self._entries)))
+
+    async def delete(self, key: str) -> None:
+        self._drop(key)
+
+    async def purge(self, tags: Collection[str]) -> None:
+        for tag in tags:
+            for key in list(self._tagged.get(tag, ())):
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._size -= len(entry.value)
+        for tag in entry.tags:
+            self._tagged[tag].discard(key)
+            if not self._tagged[tag]:
+                del self._tagged[tag]

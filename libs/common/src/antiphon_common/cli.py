@@ -1,0 +1,131 @@
+"""The command line of one service: `python -m antiphon_catalog serve`, `migrate`, `republish` and so on."""
+
+import argparse
+import asyncio
+import importlib
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from antiphon_common.bus import Bus, Envelope, open_bus
+from antiphon_common.bus.envelope import Announceable
+from antiphon_common.clock import SystemClock
+from antiphon_common.db.database import Database
+from antiphon_common.db.migrations import migrate
+from antiphon_common.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+
+_REPUBLISH_BATCH = 500
+
+
+def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: str) -> None:
+    """Parse the command line, run one command, and exit: 0 done, 1 failed, 2 wrong usage or settings."""
+    arguments = _parser(package).parse_args()
+    if arguments.command == "openapi":
+        # Only the shape is needed, so any settings do.
+        nowhere = settings_class(
+            database_url="sqlite+aiosqlite://", bus_url="inproc:", jwks_url="file:///dev/null"
+        )
+        _print(create_app(nowhere).openapi())
+        return
+    try:
+        settings = settings_class()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            prefix = settings_class.model_config.get("env_prefix", "")
+            print(f"{prefix}{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    if arguments.command == "serve":
+        serve(create_app(settings), settings)
+    elif arguments.command == "migrate":
+        migrate(package, settings.database_url)
+    elif arguments.command == "republish":
+        asyncio.run(_republish(package, settings, arguments.to))
+    else:
+        asyncio.run(_dead_letters(settings, arguments))
+
+
+def server(app: Any, settings: ServiceSettings) -> uvicorn.Server:
+    """The server every service runs under, embedded or alone."""
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
+        proxy_headers=False, server_header=False, access_log=False, log_level="warning", log_config=None,
+        timeout_graceful_shutdown=5, lifespan="on",
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def serve(app: FastAPI, settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server(app, settings).run()
+
+
+def _parser(package: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {package}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer requests and handle events")
+    commands.add_parser("migrate", help="bring the database to the newest schema")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    republish = commands.add_parser("republish", help="send the state of everything to one consumer")
+    republish.add_argument(
+        "--to", required=True, metavar="CONSUMER", help="the consumer, for example: search"
+    )
+    letters = commands.add_parser("dead-letters", help="what a consumer could not handle")
+    letters.add_argument("action", choices=["list", "redrive", "discard"])
+    letters.add_argument("--consumer", required=True)
+    letters.add_argument("--id", action="append", default=[], help="only these (repeatable); without it, all")
+    return parser
+
+
+async def _republish(package: str, settings: ServiceSettings, consumer: str) -> None:
+    queries = importlib.import_module(f"{package}.queries")
+    current: Callable[[Database], AsyncIterator[Announceable]] = queries.current_events
+    database, bus, clock = Database(settings.database_url), open_bus(settings.bus_url), SystemClock()
+    await bus.start()
+    sent, batch = 0, []
+    try:
+        async for event in current(database):
+            batch.append(Envelope.of(event, clock))
+            if len(batch) == _REPUBLISH_BATCH:
+                await bus.send(consumer, batch)
+                sent, batch = sent + len(batch), []
+        await bus.send(consumer, batch)
+    finally:
+        await bus.stop()
+        await database.stop()
+    _print({"consumer": consumer, "sent": sent + len(batch)})
+
+
+async def _dead_letters(settings: ServiceSettings, arguments: argparse.Namespace) -> None:
+    bus = open_bus(settings.bus_url)
+    await bus.start()
+    try:
+        _print(await dead_letters(bus, arguments.action, arguments.consumer, arguments.id))
+    finally:
+        await bus.stop()
+
+
+async def dead_letters(bus: Bus, action: str, consumer: str, ids: Sequence[str]) -> dict[str, Any]:
+    """List, redrive or discard a consumer's dead letters; without ids, all of them."""
+    letters = await bus.dead_letters(consumer)
+    chosen = [letter.id for letter in letters if not ids or letter.id in ids]
+    if action == "redrive":
+        return {"redriven": await bus.redrive(consumer, chosen)}
+    if action == "discard":
+        return {"discarded": await bus.discard(consumer, chosen)}
+    items = [
+        {"id": x.id, "type": x.type, "code": x.code, "detail": x.detail, "died_at": x.died_at}
+        for x in letters
+    ]
+    return {"consumer": consumer, "items": items}
+
+
+def _print(body: object) -> None:
+    sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")

@@ -1,0 +1,108 @@
+"""One service's database: reading, and writing as one transaction.
+
+SQLite runs with write-ahead logging, foreign keys, full synchronisation (what was acknowledged is on disk)
+and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing. Whatever the vendor raises when
+the database is away becomes `Unavailable`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from antiphon_common.errors import Unavailable
+
+_SQLITE_READERS = 2
+
+
+class Database:
+    """Opens connections to one database; nothing is connected before the first use."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._reader = _sqlite_engine(url, size=_SQLITE_READERS, begin="BEGIN")
+            self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
+        else:
+            self._reader = self._writer = create_async_engine(
+                url, pool_size=5, max_overflow=5, pool_timeout=2, pool_pre_ping=True
+            )
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries. Raises `Unavailable` when there is none to be had."""
+        with _translated():
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        with _translated():
+            async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def start(self) -> None:
+        """Make the directory of an SQLite file."""
+        database = make_url(self.url).database
+        if self.is_sqlite and database:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+
+    async def stop(self) -> None:
+        await self._reader.dispose()
+        if self._writer is not self._reader:
+            await self._writer.dispose()
+
+
+class _translated:  # noqa: N801 - reads like the function it is
+    """Turns the vendor's way of saying "not now" into `Unavailable`; everything else passes."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError)) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise Unavailable(
+                "database_unavailable", "The database does not answer.", retry_after=2
+            ) from error
+
+
+def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, pool_timeout=6
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        # The driver must not begin transactions by itself: "begin" below does.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=4000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def is_conflict(error: IntegrityError, *names: str) -> bool:
+    """Whether a constraint or column with one of these names refused the write (both dialects name it)."""
+    message = str(error.orig)
+    return any(name in message for name in names)

@@ -1,0 +1,78 @@
+"""The outbox: announced in the transaction of the change, published after it, never lost and never early.
+
+The relay takes unpublished rows (never those above a high-water mark: a lower id may commit later), publishes
+them in one batch with its own deadline, then deletes them. A crash between the two publishes them again,
+which the consumers' inboxes forgive.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.typing import FilteringBoundLogger
+
+from antiphon_common.bus import Bus, Envelope
+from antiphon_common.bus.envelope import Announceable
+from antiphon_common.clock import Clock
+from antiphon_common.db.database import Database
+from antiphon_common.lifecycle import Loop
+
+_BATCH = 500
+_PUBLISH_SECONDS = 5.0
+_SWEEP_SECONDS = 1.0
+
+
+async def announce(session: AsyncSession, table: Table, events: Sequence[Announceable], clock: Clock) -> None:
+    """Write the events into the outbox, in the caller's transaction."""
+    if not events:
+        return
+    rows = []
+    for event in events:
+        envelope = Envelope.of(event, clock)
+        rows.append(
+            {"event_id": envelope.id, "envelope": envelope.as_json(), "announced_at": envelope.occurred_at}
+        )
+    await session.execute(insert(table), rows)
+
+
+class Relay:
+    """Publishes what was announced. Woken after a commit, and once a second in case nobody woke it."""
+
+    def __init__(self, database: Database, table: Table, bus: Bus, *, log: FilteringBoundLogger) -> None:
+        self._database = database
+        self._table = table
+        self._bus = bus
+        self._loop = Loop("outbox-relay", self._drain, interval=_SWEEP_SECONDS, log=log)
+
+    async def start(self) -> None:
+        await self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+
+    def wake(self) -> None:
+        """Say that something was announced and committed."""
+        self._loop.wake()
+
+    async def _drain(self) -> None:
+        while await self._has_rows() and await self._publish_batch() == _BATCH:
+            pass
+
+    async def _has_rows(self) -> bool:
+        # Reading first keeps an idle relay from taking the writer's lock every second.
+        async with self._database.read() as connection:
+            found = await connection.execute(select(self._table.c.seq).limit(1))
+            return found.first() is not None
+
+    async def _publish_batch(self) -> int:
+        columns = self._table.c
+        async with self._database.write() as session:
+            query = select(columns.seq, columns.envelope).order_by(columns.seq).limit(_BATCH)
+            rows = (await session.execute(query.with_for_update(skip_locked=True))).all()
+            if not rows:
+                return 0
+            envelopes = [Envelope.from_json(row.envelope) for row in rows]
+            await asyncio.wait_for(self._bus.publish(envelopes), _PUBLISH_SECONDS)
+            await session.execute(delete(self._table).where(columns.seq.in_([row.seq for row in rows])))
+        return len(rows)

@@ -1,0 +1,59 @@
+"""Structured logs: one JSON line an event, straight to bytes, bound to one app, with secrets removed.
+
+Nothing here configures structlog globally, because two copies of every service may run in one process.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from antiphon_common import telemetry
+
+_SECRET_WORDS = ("password", "token", "secret", "authorization", "cookie", "signature", "sig")
+
+
+def open_log(service: str, *, level: str = "info", file: Path | None = None) -> FilteringBoundLogger:
+    """A logger for one app. Lines go to `file` (appended) or to standard error."""
+    stream = _append(file) if file else sys.stderr.buffer
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _trace,
+            _redact,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ],
+        cache_logger_on_first_use=True,
+    )
+    return cast(FilteringBoundLogger, logger.bind(service=service))
+
+
+def _append(file: Path) -> BinaryIO:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file.open("ab", buffering=0)
+
+
+def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    trace = telemetry.current()
+    if trace:
+        event["trace_id"] = trace.trace_id
+    return event
+
+
+def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key in event:
+        if any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = "[redacted]"
+    return event
+
+
+def _dumps(event: EventDict, **_: object) -> bytes:
+    return orjson.dumps(event, default=str)

@@ -1,0 +1,64 @@
+"""Keyset pages: a list answer and its opaque cursor.
+
+A cursor holds the sort values of the last item, the name of the list it belongs to, and a checksum, so a
+cursor that was changed or that comes from another list is refused. It is a checksum and no signature: all it
+holds was in the answer anyway, and a forged one only names another place in the same list.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import orjson
+
+from antiphon_common.errors import FieldError, Invalid
+
+T = TypeVar("T")
+Key = str | int | float | None
+
+_DIGEST = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page: its items, and the cursor of the next one or none."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+def page_of(rows: Sequence[T], limit: int, *, scope: str, key: Callable[[T], tuple[Key, ...]]) -> Page[T]:
+    """A page of at most `limit` from rows that were queried with `limit + 1`."""
+    if len(rows) <= limit:
+        return Page(rows, None)
+    kept = rows[:limit]
+    return Page(kept, encode_cursor(scope, key(kept[-1])))
+
+
+def encode_cursor(scope: str, values: tuple[Key, ...]) -> str:
+    """The cursor after an item with these sort values, in the list called `scope`."""
+    body = orjson.dumps(values)
+    return base64.urlsafe_b64encode(_digest(scope, body) + body).rstrip(b"=").decode()
+
+
+def decode_cursor(scope: str, cursor: str, *kinds: type) -> tuple[Key, ...]:
+    """The sort values of a cursor, checked against their kinds. Raises `Invalid` for any other text."""
+    try:
+        raw = base64.b64decode(
+            cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+        )
+        digest, body = raw[:_DIGEST], raw[_DIGEST:]
+        values: list[Key] = orjson.loads(body) if digest == _digest(scope, body) else []
+    except (ValueError, binascii.Error):
+        values = []
+    if len(values) != len(kinds) or not all(isinstance(v, k) for v, k in zip(values, kinds, strict=True)):
+        field = FieldError("query.cursor", "invalid_cursor", "This cursor was not made by this list.")
+        raise Invalid("invalid_cursor", "The cursor is not valid.", errors=[field])
+    return tuple(values)
+
+
+def _digest(scope: str, body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_DIGEST, person=hashlib.md5(scope.encode()).digest()).digest()  # noqa: S324

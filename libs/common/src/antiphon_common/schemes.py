@@ -1,0 +1,36 @@
+"""Backends by URL scheme. Adapters are imported only when their scheme is asked for."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+
+class UnknownScheme(ValueError):
+    """No adapter for this URL's scheme: the setting is wrong."""
+
+
+class MissingExtra(RuntimeError):
+    """The adapter exists, its library is not installed."""
+
+
+def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: Any) -> Any:
+    """Call the adapter for `url`.
+
+    `table` maps a scheme to `("module:callable", "extra")`. Raises `UnknownScheme` or `MissingExtra`, both
+    with a sentence that names the setting's possible values or the package to install.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in table:
+        raise UnknownScheme(f"unknown scheme {scheme!r}; one of: {', '.join(sorted(table))}")
+    target, extra = table[scheme]
+    module, _, name = target.partition(":")
+    try:
+        factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"{scheme}: needs the extra {extra!r}: pip install 'antiphon-common[{extra}]'"
+        ) from error
+    return factory(url, *arguments)

@@ -1,0 +1,99 @@
+"""Traces of one app: W3C trace context by hand, spans from the SDK only when a request is sampled.
+
+There are no process globals: an app holds its own `Telemetry`. The current trace travels in a context
+variable so that logs, problems and announced events can name it.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    Tracer,
+    set_span_in_context,
+)
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One W3C trace context: hexadecimal ids and whether it is sampled."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+_current: ContextVar[Trace | None] = ContextVar("antiphon_trace", default=None)
+
+
+def current() -> Trace | None:
+    """The trace of the request or message being handled, if any."""
+    return _current.get()
+
+
+def parse_traceparent(header: str | None) -> Trace | None:
+    """The trace of a `traceparent` header, or none when it is absent or not valid (W3C Trace Context)."""
+    match = _TRACEPARENT.fullmatch(header or "")
+    if not match or set(match[1]) == {"0"} or set(match[2]) == {"0"}:
+        return None
+    return Trace(match[1], match[2], bool(int(match[3], 16) & 1))
+
+
+class Telemetry:
+    """The tracer of one app. Without a span processor nothing is recorded and ids still travel."""
+
+    def __init__(
+        self, service: str, *, sample_ratio: float = 0.0, processor: SpanProcessor | None = None
+    ) -> None:
+        self._threshold = int(sample_ratio * (1 << 64))
+        self._recording = processor is not None
+        self._provider = TracerProvider(resource=Resource({"service.name": service}), shutdown_on_exit=False)
+        if processor:
+            self._provider.add_span_processor(processor)
+        self._tracer: Tracer = self._provider.get_tracer("antiphon")
+
+    @contextmanager
+    def span(self, name: str, *, parent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[Trace]:
+        """Handle one request or message as a child of `parent` (a traceparent header or none)."""
+        remote = parse_traceparent(parent)
+        trace_id = remote.trace_id if remote else secrets.token_hex(16)
+        sampled = remote.sampled if remote else secrets.randbits(64) < self._threshold
+        if not (sampled and self._recording):
+            with _as_current(Trace(trace_id, secrets.token_hex(8), sampled)) as trace:
+                yield trace
+            return
+        parent_id = int(remote.span_id if remote else secrets.token_hex(8), 16)
+        above = SpanContext(int(trace_id, 16), parent_id, is_remote=True, trace_flags=TraceFlags(1))
+        context = set_span_in_context(NonRecordingSpan(above))
+        with self._tracer.start_as_current_span(name, context=context, kind=kind) as span:
+            own = span.get_span_context()
+            with _as_current(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", sampled=True)) as trace:
+                yield trace
+
+    def close(self) -> None:
+        """Flush what was recorded."""
+        self._provider.shutdown()
+
+
+@contextmanager
+def _as_current(trace: Trace) -> Iterator[Trace]:
+    token = _current.set(trace)
+    try:
+        yield trace
+    finally:
+        _current.reset(token)

@@ -1,0 +1,30 @@
+"""Pytest fixtures; a package's conftest.py names this module in `pytest_plugins`."""
+
+from pathlib import Path
+
+import pytest
+
+from antiphon_common.clock import FixedClock
+from antiphon_common.testing.tokens import TokenMaker
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """A clock that stands still."""
+    return FixedClock()
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> TokenMaker:
+    """Makes access tokens that a service with `jwks_url=tokens.jwks_url` accepts."""
+    return TokenMaker(tmp_path)
+
+
+@pytest.fixture
+def urls(tmp_path: Path, tokens: TokenMaker) -> dict[str, str]:
+    """The settings every service needs, for the embedded adapters, in a directory of this test."""
+    return {
+        "database_url": f"sqlite+aiosqlite:///{tmp_path}/service.db",
+        "bus_url": f"inproc://{tmp_path}/bus.db",
+        "jwks_url": tokens.jwks_url,
+    }

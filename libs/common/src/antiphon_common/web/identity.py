@@ -1,0 +1,239 @@
+"""Who is calling: access tokens checked the same way by the gateway and by every service.
+
+A token is a compact JWS signed with Ed25519 (RFC 8037), type `at+jwt` (RFC 9068). The key is looked up by
+`kid` in the published JWKS; headers that point to keys elsewhere are refused. A route says who may call it
+by the type of its parameter: `Anyone`, `User` or `Admin`; an app with a route that says nothing does not
+start (`web.app`).
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import aiohttp
+import jwt
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from jwt.types import Options
+
+from antiphon_common.clock import Clock
+from antiphon_common.errors import Forbidden, Unauthenticated
+from antiphon_common.principal import Principal
+
+ALGORITHM = "EdDSA"
+LEEWAY_SECONDS = 30
+MAX_TOKEN_BYTES = 8 * 1024
+MAX_LIFETIME_SECONDS = 15 * 60
+_MAX_CACHED = 10_000
+_CLAIMS = ("iss", "aud", "sub", "sid", "roles", "amr", "auth_time", "iat", "exp", "jti")
+# Times are checked by us: the library accepts floats and numbers in strings.
+_DECODING: Options = {"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_FOREIGN_HEADERS = {"jku", "x5u", "jwk", "x5c", "crit"}
+
+
+class Keys(Protocol):
+    """Finds public keys by their id."""
+
+    async def find(self, kid: str) -> Ed25519PublicKey | None:
+        """The key, or none when nobody published it."""
+
+
+class JwksClient:
+    """The keys that auth publishes, at a `http(s)://` or `file://` address.
+
+    They are fetched at the first need and every five minutes; an unknown id fetches again, at most once in
+    ten seconds. While auth cannot be reached the keys we have stay in use.
+    """
+
+    def __init__(self, url: str, *, refresh_seconds: float = 300, retry_seconds: float = 10) -> None:
+        self._url = url
+        self._refresh = refresh_seconds
+        self._retry = retry_seconds
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._fetched = self._tried = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, kid: str) -> Ed25519PublicKey | None:
+        now = time.monotonic()
+        if kid in self._keys and now - self._fetched < self._refresh:
+            return self._keys[kid]
+        async with self._lock:
+            pause = self._retry if self._keys else min(self._retry, 0.2)
+            if now - self._tried > pause and now >= self._tried:
+                await self._fetch()
+        return self._keys.get(kid)
+
+    async def _fetch(self) -> None:
+        self._tried = time.monotonic()
+        try:
+            published = orjson.loads(await self._read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return
+        self._keys = parse_jwks(published)
+        self._fetched = time.monotonic()
+
+    async def _read(self) -> bytes:
+        parts = urlsplit(self._url)
+        if parts.scheme == "file":
+            return await asyncio.to_thread(Path(parts.path).read_bytes)
+        timeout = aiohttp.ClientTimeout(total=3)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self._url) as answer:
+            answer.raise_for_status()
+            return await answer.read()
+
+
+def parse_jwks(published: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
+    """The Ed25519 keys of a JWKS document (RFC 7517) by their id; other keys are passed over."""
+    keys: dict[str, Ed25519PublicKey] = {}
+    for jwk in published.get("keys", []):
+        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519" and jwk.get("kid"):
+            key = jwt.PyJWK(jwk, algorithm=ALGORITHM).key
+            if isinstance(key, Ed25519PublicKey):
+                keys[jwk["kid"]] = key
+    return keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    principal: Principal
+    expires: float
+
+
+class Verifier:
+    """Turns an access token into a `Principal`, or raises `Unauthenticated`; remembers tokens it has seen."""
+
+    def __init__(self, keys: Keys, *, issuer: str, audience: str, clock: Clock) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._seen: OrderedDict[bytes, _Verified] = OrderedDict()
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a token. Raises `Unauthenticated` for anything but a valid one."""
+        if len(token) > MAX_TOKEN_BYTES or not token.isascii():
+            raise _refused()
+        now = self._clock.now().timestamp()
+        digest = hashlib.sha256(token.encode()).digest()
+        seen = self._seen.get(digest)
+        if seen:
+            if seen.expires + LEEWAY_SECONDS <= now:
+                del self._seen[digest]
+                raise _refused()
+            return seen.principal
+        claims = await self._claims(token, now)
+        principal = _principal(claims)
+        self._seen[digest] = _Verified(principal, claims["exp"])
+        if len(self._seen) > _MAX_CACHED:
+            self._seen.popitem(last=False)
+        return principal
+
+    async def _claims(self, token: str, now: float) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            kid = header.get("kid")
+            typed = header.get("alg") == ALGORITHM and header.get("typ") == "at+jwt"
+            if not typed or not isinstance(kid, str) or len(kid) > 64 or _FOREIGN_HEADERS & header.keys():
+                raise _refused()
+            key = await self._keys.find(kid)
+            if key is None:
+                raise _refused()
+            claims: dict[str, Any] = jwt.decode(
+                token, key, algorithms=[ALGORITHM], audience=self._audience, issuer=self._issuer,
+                options=_DECODING,
+            )  # fmt: skip
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise _refused() from error
+        _check_times(claims, now)
+        return claims
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    times = [claims[name] for name in ("iat", "exp", "auth_time")] + [claims.get("nbf", 0)]
+    # bool is an int to Python and a mistake to us.
+    if not all(type(value) is int for value in times):
+        raise _refused()
+    issued, expires, authenticated, not_before = times
+    fresh = max(issued, not_before) <= now + LEEWAY_SECONDS and now < expires + LEEWAY_SECONDS
+    if not fresh or not 0 < expires - issued <= MAX_LIFETIME_SECONDS or authenticated > issued:
+        raise _refused()
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    roles = claims["roles"]
+    try:
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise _refused()
+        return Principal(
+            user_id=UUID(claims["sub"]),
+            roles=frozenset(roles),
+            session=UUID(claims["sid"]),
+            verified=claims.get("ver") is True,
+            issued_at=datetime.fromtimestamp(claims["iat"], UTC),
+            authenticated_at=datetime.fromtimestamp(claims["auth_time"], UTC),
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError, OSError) as error:
+        raise _refused() from error
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated("invalid_token", "The access token is missing, not valid, or expired.")
+
+
+def bearer_token(headers: list[str]) -> str | None:
+    """The token of the `Authorization` headers; none without one. Raises for anything else."""
+    if not headers:
+        return None
+    scheme, _, token = headers[0].partition(" ")
+    if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
+        raise _refused()
+    return token.strip()
+
+
+# Only for the OpenAPI document: what it would do itself is done by the functions below.
+_documented = HTTPBearer(auto_error=False, bearerFormat="JWT", scheme_name="bearer")
+
+
+async def principal_of(request: Request) -> Principal | None:
+    """Who calls, or none without a token. A token that is there and not valid is refused, never ignored."""
+    token = bearer_token(request.headers.getlist("authorization"))
+    if token is None:
+        return None
+    verifier: Verifier = request.app.state.verifier
+    return await verifier.verify(token)
+
+
+async def _anyone(request: Request) -> Principal | None:
+    return await principal_of(request)
+
+
+async def _user(request: Request, _: Annotated[object, Depends(_documented)]) -> Principal:
+    principal = await principal_of(request)
+    if principal is None:
+        raise _refused()
+    return principal
+
+
+async def _admin(request: Request, _: Annotated[object, Depends(_documented)]) -> Principal:
+    principal = await _user(request, None)
+    if not principal.is_admin:
+        raise Forbidden("admin_only", "Only an administrator may do this.")
+    return principal
+
+
+Anyone = Annotated[Principal | None, Depends(_anyone)]
+User = Annotated[Principal, Depends(_user)]
+Admin = Annotated[Principal, Depends(_admin)]
+
+POLICIES = {_anyone: "anyone", _user: "user", _admin: "admin"}
+"""The dependency that stands for each policy, for `web.app` and the OpenAPI document."""
