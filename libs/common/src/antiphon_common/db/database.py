@@ -1,8 +1,8 @@
 """One service's database: reading, and writing as one transaction.
 
 SQLite runs with write-ahead logging, foreign keys, full synchronisation (what was acknowledged is on disk)
-and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing. Whatever the vendor raises when
-the database is away becomes `Unavailable`.
+and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing. Whatever the vendor raises
+when the database is away becomes `Unavailable`.
 """
 
 from collections.abc import AsyncIterator

@@ -79,6 +79,7 @@ def _config(package: str, connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(files(package) / "migrations"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(rev)s")
     config.attributes["connection"] = connection
     return config
 

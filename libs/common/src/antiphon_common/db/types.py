@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -30,5 +30,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit integer that counts up by itself as a primary key, on both databases."""
 
-Json = JSON().with_variant(JSONB(), "postgresql")
-"""A JSON value."""
+
+class Json(TypeDecorator[Any]):
+    """A JSON value; `jsonb` on Postgres."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())

@@ -1,4 +1,4 @@
-"""Pytest fixtures; a package's conftest.py names this module in `pytest_plugins`."""
+"""Pytest fixtures for every package; the workspace's pytest options load this module."""
 
 from pathlib import Path
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import httpx
 from fastapi import FastAPI
@@ -67,7 +67,7 @@ class Recorder:
         self._types = {kind.type: kind for kind in types}
         self.events: list[Announceable] = []
 
-    async def __aenter__(self) -> "Recorder":
+    async def __aenter__(self) -> Self:
         await self._bus.start()
         await self._bus.consume("recorder", sorted(self._types), self._note)
         return self

@@ -36,7 +36,8 @@ class TokenMaker:
         """The claims of a good token, to be spoilt by a test that wants a bad one."""
         now = int((at or self._clock.now()).timestamp())
         return {
-            "iss": "antiphon", "aud": "antiphon", "sub": str(user_id or new_id()), "sid": str(session or new_id()),
+            "iss": "antiphon", "aud": "antiphon", "sub": str(user_id or new_id()),
+            "sid": str(session or new_id()),
             "roles": list(roles), "amr": ["pwd"], "auth_time": now, "iat": now, "exp": now + 300,
             "jti": str(new_id()), "ver": verified,
         }  # fmt: skip
