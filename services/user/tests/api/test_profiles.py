@@ -77,7 +77,8 @@ async def test_a_taken_username_is_a_conflict_and_changes_nothing(
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"nickname": "x"}', b'{"name": ""}', b'{"name": 7}', b'{"name": "a\\u0000b"}', b'{"name": "\\ud800"}',
+        b'{"nickname": "x"}', b'{"name": ""}',
+        b'{"name": 7}', b'{"name": "a\\u0000b"}', b'{"name": "\\ud800"}',
         b'{"country": "gb"}', b'{"username": "a b"}', b'{"id": "018f0000-0000-7000-8000-000000000000"}',
         b'{"roles": ["admin"]}',
     ],
@@ -143,8 +144,8 @@ async def test_only_public_playlists_are_counted_once_each(
 
     def playlist(subject: UUID, visibility: str, revision: int) -> PlaylistChanged:
         return PlaylistChanged.model_validate(
-            {"subject": subject, "revision": revision, "owner_id": ada, "title": "x", "visibility": visibility,
-             "item_count": 0}
+            {"subject": subject, "revision": revision, "owner_id": ada, "title": "x",
+             "visibility": visibility, "item_count": 0}
         )  # fmt: skip
 
     events = [
