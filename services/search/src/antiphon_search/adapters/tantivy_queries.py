@@ -1,0 +1,155 @@
+"""Builds the engine's query objects from our own query: no text of a user is ever parsed by the engine.
+
+Every clause has a constant score (see the worths in `domain.asking`), so a ranking can be explained by hand
+and does not change with what else is in the index.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from tantivy import DocAddress, FieldType, Occur, Query, Schema, SearchResult
+from tantivy import Document as Row
+
+from antiphon_search.domain import Filters, Hit, Kind, Mode, genre_key
+from antiphon_search.domain import Query as TypedQuery
+from antiphon_search.domain import asking as worth
+from antiphon_search.domain.asking import QueryWord
+
+FIELDS = ("title", "artist", "extra")
+SPELLINGS = ("exact", "folded", "other")
+_LOOSE_SHARE = 0.6
+_LOOSE_FROM = 3
+
+
+class Searching(Protocol):
+    """What is used of the engine's searcher."""
+
+    def search(
+        self, query: Query, *, limit: int, count: bool, offset: int = ..., weight_by_field: str | None = ...
+    ) -> SearchResult: ...
+
+    def doc(self, doc_address: DocAddress) -> Row: ...
+
+
+def words_query(
+    schema: Schema, query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS
+) -> Query | None:
+    """All words of the query, read in this mode; none when the mode would find nothing that others do not."""
+    clauses = [(word, _word(schema, word, fields, typos=mode != "strict")) for word in query.words]
+    demanded = [clause for word, clause in clauses if not word.optional]
+    helping = [clause for word, clause in clauses if word.optional]
+    if mode == "loose":
+        if len(demanded) < _LOOSE_FROM:
+            return None
+        enough = math.ceil(_LOOSE_SHARE * len(demanded))
+        must = Query.boolean_query([(Occur.Should, c) for c in demanded], minimum_number_should_match=enough)
+        demanded = [must]
+    helping += _whole_name(schema, query)
+    return Query.boolean_query(
+        [(Occur.Must, clause) for clause in demanded] + [(Occur.Should, clause) for clause in helping]
+    )
+
+
+def filtered(schema: Schema, words: Query, filters: Filters, *, kind: Kind | None = None) -> Query:
+    """Only what the viewer may find, and what they asked to see of it."""
+    seen = [Query.term_query(schema, "public", True)]  # noqa: FBT003 - the engine's own signature
+    if filters.viewer is not None:
+        seen.append(Query.term_query(schema, "owner", filters.viewer.hex))
+    limits = [_any(seen)]
+    if kind is not None:
+        limits.append(Query.term_query(schema, "kind", kind))
+    if filters.genre is not None:
+        limits.append(Query.term_query(schema, "genre", genre_key(filters.genre)))
+    if filters.year_from is not None or filters.year_to is not None:
+        limits.append(
+            Query.range_query(schema, "year", FieldType.Integer, filters.year_from, filters.year_to)
+        )
+    clauses = [(Occur.Must, words)] + [(Occur.Must, Query.const_score_query(limit, 0.0)) for limit in limits]
+    return Query.boolean_query(clauses)
+
+
+def hits_of(searcher: Searching, found: Sequence[tuple[float, DocAddress]]) -> tuple[Hit, ...]:
+    """The engine's addresses as ids."""
+    hits = []
+    for score, address in found:
+        row = searcher.doc(address)
+        kind: Kind = row["kind"][0]
+        hits.append(Hit(UUID(hex=row["id"][0]), kind, score))
+    return tuple(hits)
+
+
+def total_of(result: SearchResult) -> int:
+    """How many documents match in all (an attribute that the engine's stubs forgot)."""
+    return int(getattr(result, "count", 0) or 0)
+
+
+def _word(schema: Schema, word: QueryWord, fields: Sequence[str], *, typos: bool) -> Query:
+    clauses: list[Query] = []
+    for field in fields:
+        share = worth.FIELD_SHARE[field]
+        clauses += [_worth(query, score * share) for query, score in _as_written(schema, word, field)]
+        if typos:
+            clauses += [_worth(query, score * share) for query, score in _misspelt(schema, word, field)]
+    if typos and word.unspaced and len(word.parts) > 1:
+        enough = math.ceil(len(word.parts) / 2)
+        pieces = [(Occur.Should, _any(_terms(schema, fields, [part]))) for part in word.parts]
+        some = Query.boolean_query(pieces, minimum_number_should_match=enough)
+        clauses.append(_worth(some, worth.TWO_TYPOS))
+    return Query.disjunction_max_query(clauses)
+
+
+def _as_written(schema: Schema, word: QueryWord, field: str) -> Iterable[tuple[Query, float]]:
+    folded, other = f"{field}_folded", f"{field}_other"
+    yield Query.term_query(schema, f"{field}_exact", word.exact), worth.EXACT
+    yield Query.term_query(schema, folded, word.folded), worth.FOLDED
+    spellings = [word.folded, *word.variants, *word.joined]
+    yield (
+        _any([Query.term_query(schema, name, form) for form in spellings for name in (other, folded)]),
+        worth.OTHER,
+    )
+    if word.parts:
+        pieces = [_any(_terms(schema, [field], [part])) for part in word.parts]
+        yield Query.boolean_query([(Occur.Must, piece) for piece in pieces]), worth.OTHER
+    if word.begun:
+        for name in (folded, other):
+            yield Query.fuzzy_term_query(schema, name, word.folded, 0, True, True), worth.PREFIX  # noqa: FBT003
+
+
+def _misspelt(schema: Schema, word: QueryWord, field: str) -> Iterable[tuple[Query, float]]:
+    for name in (f"{field}_folded", f"{field}_other"):
+        if word.typos >= 1:
+            yield Query.fuzzy_term_query(schema, name, word.folded, 1, True), worth.ONE_TYPO  # noqa: FBT003
+        if word.typos >= 2:
+            yield Query.fuzzy_term_query(schema, name, word.folded, 2, True), worth.TWO_TYPOS  # noqa: FBT003
+        if word.typos and word.begun:
+            prefix = Query.fuzzy_term_query(schema, name, word.folded, word.typos, True, True)  # noqa: FBT003
+            yield prefix, worth.TYPO_PREFIX
+
+
+def _whole_name(schema: Schema, query: TypedQuery) -> list[Query]:
+    size = len(query.words)
+    keys = [Query.term_query(schema, "key", key) for key in query.keys]
+    clauses = [_worth(_any(keys), worth.WHOLE_NAME * size)] if keys else []
+    if size > 1:
+        phrase = [word.folded for word in query.words]
+        clauses.append(
+            _worth(Query.phrase_query(schema, "title_folded", list(phrase)), worth.IN_ORDER * size)
+        )
+    return clauses
+
+
+def _terms(schema: Schema, fields: Sequence[str], forms: Sequence[str]) -> list[Query]:
+    names = [f"{field}_{spelling}" for field in fields for spelling in ("folded", "other")]
+    return [Query.term_query(schema, name, form) for form in forms for name in names]
+
+
+def _any(queries: Sequence[Query]) -> Query:
+    return (
+        queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Should, query) for query in queries])
+    )
+
+
+def _worth(query: Query, score: float) -> Query:
+    return Query.const_score_query(query, score)

@@ -1,0 +1,39 @@
+"""What search knows about names and the people who mistype them. Pure: values in, values out."""
+
+from antiphon_search.domain.asking import (
+    MAX_QUERY_CHARACTERS,
+    MODES,
+    Filters,
+    Found,
+    Group,
+    Hit,
+    Mode,
+    Query,
+    SearchRequest,
+    read_query,
+)
+from antiphon_search.domain.documents import KINDS, Document, Kind, Terms, genre_key, popularity, terms_of
+from antiphon_search.domain.matching import Span, did_you_mean, highlights
+
+__all__ = [
+    "KINDS",
+    "MAX_QUERY_CHARACTERS",
+    "MODES",
+    "Document",
+    "Filters",
+    "Found",
+    "Group",
+    "Hit",
+    "Kind",
+    "Mode",
+    "Query",
+    "SearchRequest",
+    "Span",
+    "Terms",
+    "did_you_mean",
+    "genre_key",
+    "highlights",
+    "popularity",
+    "read_query",
+    "terms_of",
+]
