@@ -83,6 +83,14 @@ class Recorder:
 
         return await eventually(seen, lambda events: len(events) >= count, seconds=seconds)
 
+    async def find(self, accept: Callable[[Announceable], bool], *, seconds: float = 10.0) -> Announceable:
+        """The first event that is accepted, once it has arrived."""
+
+        async def matching() -> list[Announceable]:
+            return [event for event in self.events if accept(event)]
+
+        return (await eventually(matching, seconds=seconds))[0]
+
     async def _note(self, body: bytes) -> None:
         envelope = Envelope.from_bytes(body)
         self.events.append(self._types[envelope.type].model_validate(envelope.data))

@@ -1,0 +1,63 @@
+# Antiphon. `make` lists the targets; variables: PORT, DATA, HOST (for run and demo), SEED, K (for tests).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check unit e2e bench lock migration schemas clean
+
+PYTHON ?= python3
+PORT ?= 8080
+HOST ?= 127.0.0.1
+BIN := .venv/bin
+MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
+K ?=
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## make the virtual environment from requirements.lock
+
+# uv itself is installed by pip, by hash; everything else by uv, by hash.
+.venv/ready: requirements.lock tools/bootstrap.lock $(MEMBERS:%=%/pyproject.toml)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed ($(PYTHON) was not found)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, this is $$($(PYTHON) -V)"; exit 1; }
+	@echo "setting up .venv (once, about half a minute) ..."
+	@$(PYTHON) -m venv .venv || { echo "the venv module is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tools/bootstrap.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps $(MEMBERS:%=-e %)
+	@touch $@
+
+run: setup  ## start an empty platform on http://HOST:PORT, data in DATA (./data)
+	@exec $(BIN)/antiphon run --host $(HOST) --port $(PORT) --data $(or $(DATA),data)
+
+demo: setup  ## start the platform with a demo library, data in DATA (./data-demo)
+	@exec $(BIN)/antiphon demo --host $(HOST) --port $(PORT) --data $(or $(DATA),data-demo)
+
+test: setup check unit  ## everything that must hold: lint, types, import rules, shape, every test
+
+check: setup  ## lint, types, import rules and shape
+	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
+	@$(BIN)/ruff check --quiet . && echo "lint: ok"
+	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) && echo "types: ok"
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/python tools/check_shape.py
+
+unit: setup  ## every test, in parallel; K= selects by name
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(K),-k "$(K)")
+
+e2e: setup  ## only the journeys through the gateway
+	@$(BIN)/python -m pytest tests-e2e
+
+bench: setup  ## measure the figures of docs/performance.md
+	@$(BIN)/python -m bench
+
+lock: setup  ## resolve the dependencies again and write requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv lock --quiet --upgrade
+	@$(BIN)/uv export --quiet --all-packages --group dev --no-emit-workspace --no-header -o requirements.lock
+
+schemas: setup  ## write the OpenAPI snapshots and the event schemas again
+	@for s in $(notdir $(wildcard services/*)); do $(BIN)/python -m antiphon_$$s openapi > services/$$s/openapi.json; done
+	@$(BIN)/python tools/export_schemas.py
+
+clean:  ## remove the virtual environment and caches, never data
+	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis
