@@ -52,19 +52,18 @@ def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: s
         asyncio.run(_dead_letters(settings, arguments))
 
 
-def server(app: Any, settings: ServiceSettings) -> uvicorn.Server:
-    """The server every service runs under, embedded or alone."""
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
+def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
+    """How every app is served, embedded or alone; the values are those of policies.md."""
+    return uvicorn.Config(
+        app, host=host, port=port, loop="uvloop", http="httptools", ws="none", lifespan="on",
         proxy_headers=False, server_header=False, access_log=False, log_level="warning", log_config=None,
-        timeout_graceful_shutdown=5, lifespan="on",
+        timeout_graceful_shutdown=5,
     )  # fmt: skip
-    return uvicorn.Server(config)
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    server(app, settings).run()
+    uvicorn.Server(server_config(app, settings.host, settings.port)).run()
 
 
 def _parser(package: str) -> argparse.ArgumentParser:

@@ -1,0 +1,70 @@
+"""Several uvicorn servers in one event loop, with somebody else owning the signals."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+
+class QuietServer(uvicorn.Server):
+    """A server that leaves the signals alone: the process has one owner of them.
+
+    One of the few subclasses of the project: uvicorn offers no other way to say so.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class StartFailed(RuntimeError):
+    """An app did not start; the log says why."""
+
+
+class Served:
+    """One app on one socket: a component that starts and stops."""
+
+    def __init__(self, name: str, server: uvicorn.Server, listener: socket.socket) -> None:
+        self.name = name
+        self._server = server
+        self._listener = listener
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(
+            self._server.serve(sockets=[self._listener]), name=f"serve-{self.name}"
+        )
+        while not self._server.started:
+            if self._task.done():
+                error = self._task.exception()
+                raise StartFailed(f"{self.name} did not start") from error
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await self._task
+        self._listener.close()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended although nobody asked it to."""
+        return bool(self._task and self._task.done() and not self._server.should_exit)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one. Raises `OSError` when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
