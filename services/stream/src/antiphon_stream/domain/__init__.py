@@ -1,0 +1,26 @@
+"""What stream knows about ranges, tickets, listens and who may hear what. Pure: values in, values out."""
+
+from antiphon_stream.domain.listens import Credit, Heard, Ledger
+from antiphon_stream.domain.ranges import Answer, Asked, decide
+from antiphon_stream.domain.tickets import MIN_KEY_BYTES, KeyRing, Ticket, expiry, sign, verify
+from antiphon_stream.domain.tracks import VARIANTS, Track, Variant, heard_by, may_hear
+
+__all__ = [
+    "MIN_KEY_BYTES",
+    "VARIANTS",
+    "Answer",
+    "Asked",
+    "Credit",
+    "Heard",
+    "KeyRing",
+    "Ledger",
+    "Ticket",
+    "Track",
+    "Variant",
+    "decide",
+    "expiry",
+    "heard_by",
+    "may_hear",
+    "sign",
+    "verify",
+]

@@ -1,0 +1,131 @@
+"""Listens: which bytes of a track really went to a listener, and when they were enough to count as a play.
+
+Only bytes that had not been served before in the same listen count, so repeating one range earns nothing.
+After a credit, bytes that are served a second time belong to the next pass; it earns a credit of its own, at
+the earliest after as much real time as the credit is worth: nobody can earn faster than one can listen.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+COUNTS_FROM_MS = 30_000
+_SHARE_OF_SHORT = 0.9
+_MOST_GAPS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was listened to by whom: one key of the accumulators. `listen` is a ticket's or a session's id."""
+
+    user_id: UUID
+    track_id: UUID
+    listen: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Enough of a track was served to count as one play."""
+
+    heard: Heard
+    served_ms: int
+    started_at: datetime
+    served_at: datetime
+
+
+class Coverage:
+    """A set of byte positions, as at most 128 sorted disjoint stretches; what does not fit is not counted."""
+
+    __slots__ = ("_edges", "total")
+
+    def __init__(self) -> None:
+        # Even places begin a stretch, odd places end it.
+        self._edges: list[int] = []
+        self.total = 0
+
+    def add(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Cover `start` up to `end`; the stretches of it that were covered before."""
+        if start >= end:
+            return []
+        edges = self._edges
+        first, last = bisect_left(edges, start), bisect_right(edges, end)
+        known = self._overlaps(start, end, first, last)
+        if len(edges) >= 2 * _MOST_GAPS and first == last and first % 2 == 0:
+            return known
+        new = ([start] if first % 2 == 0 else []) + ([end] if last % 2 == 0 else [])
+        edges[first:last] = new
+        self.total += (end - start) - sum(b - a for a, b in known)
+        return known
+
+    def _overlaps(self, start: int, end: int, first: int, last: int) -> list[tuple[int, int]]:
+        inside = self._edges[first:last]
+        if first % 2 == 1:
+            inside = [start, *inside]
+        if last % 2 == 1:
+            inside = [*inside, end]
+        return [(a, b) for a, b in zip(inside[::2], inside[1::2], strict=True) if a < b]
+
+
+@dataclass(slots=True)
+class _Listen:
+    started_at: datetime
+    served: Coverage = field(default_factory=Coverage)
+    again: Coverage = field(default_factory=Coverage)
+    again_since: datetime | None = None
+    credited_at: datetime | None = None
+
+
+class Ledger:
+    """The accumulators of all listens, at most `capacity`; the one unused for longest is forgotten first."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._listens: OrderedDict[Heard, _Listen] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._listens)
+
+    def served(
+        self, heard: Heard, start: int, end: int, *, size: int, duration_ms: int, at: datetime
+    ) -> Credit | None:
+        """Note that bytes `start` up to `end` of `size` went out at `at`; a credit when they were enough."""
+        listen = self._listens.get(heard)
+        if listen is None:
+            listen = self._listens[heard] = _Listen(started_at=at)
+            if len(self._listens) > self._capacity:
+                self._listens.popitem(last=False)
+        self._listens.move_to_end(heard)
+        for repeated in listen.served.add(start, end):
+            listen.again_since = listen.again_since or at
+            listen.again.add(*repeated)
+        needed = needed_ms(duration_ms)
+        if listen.credited_at is None:
+            heard_ms = _milliseconds(listen.served, size, duration_ms)
+            if heard_ms < max(1, needed):
+                return None
+            listen.credited_at = at
+            return Credit(heard, heard_ms, listen.started_at, at)
+        return _next_pass(heard, listen, size=size, duration_ms=duration_ms, at=at)
+
+
+def needed_ms(duration_ms: int) -> int:
+    """How much of a track must be served to count: 30 s, or 90 % of a shorter track."""
+    return min(COUNTS_FROM_MS, int(_SHARE_OF_SHORT * duration_ms))
+
+
+def _next_pass(heard: Heard, listen: _Listen, *, size: int, duration_ms: int, at: datetime) -> Credit | None:
+    needed = needed_ms(duration_ms)
+    heard_ms = _milliseconds(listen.again, size, duration_ms)
+    rested = listen.credited_at is None or at - listen.credited_at >= timedelta(milliseconds=needed)
+    if heard_ms < max(1, needed) or not rested:
+        return None
+    started_at = listen.again_since or at
+    listen.served, listen.again = listen.again, Coverage()
+    listen.started_at, listen.again_since, listen.credited_at = started_at, None, at
+    return Credit(heard, heard_ms, started_at, at)
+
+
+def _milliseconds(covered: Coverage, size: int, duration_ms: int) -> int:
+    return covered.total * duration_ms // size if size else 0
