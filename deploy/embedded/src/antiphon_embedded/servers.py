@@ -63,7 +63,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(1024)
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003 - the socket library takes it so
     except OSError:
         listener.close()
         raise

@@ -1,0 +1,141 @@
+"""`antiphon run` and `antiphon demo`: the embedded platform in this terminal, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import orjson
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from antiphon_cli import admin
+from antiphon_cli.client import ApiError, Client
+from antiphon_cli.importing import find_audio, import_files
+from antiphon_cli.screen import ImportScreen, console, out, show_report
+from antiphon_embedded import Platform
+from antiphon_embedded.platform import RunningPlatform
+
+_DEMO_EMAIL = "demo@antiphon.example"
+_PRETTY = "python3 -m json.tool --no-ensure-ascii"
+
+
+async def run(*, data: Path, host: str, port: int) -> None:
+    """Start the platform and say how the first administrator is made."""
+    async with _platform(data, host, port) as platform:
+        out.print(f"Antiphon is at [bold]{platform.url}[/]  (data: {platform.house.data}; Ctrl-C stops)")
+        with contextlib.suppress(admin.SecretMissing):
+            admin.read_secret(data)
+            command = f"{_command()} admin create you@example.org --server {platform.url} --data {data}"
+            out.print("There is no administrator yet. Make one, in another terminal:")
+            out.print(f"  {command}", soft_wrap=True)
+        await platform.wait()
+
+
+async def demo(*, data: Path, host: str, port: int) -> None:
+    """Start the platform, load the demo library into it once, and say what to try."""
+    async with _platform(data, host, port) as platform:
+        password = _demo_password(data)
+        async with Client(platform.url) as client:
+            await _demo_account(client, password)
+            await _load(client, data)
+            await _say_what_to_try(client, password)
+        await platform.wait()
+
+
+@asynccontextmanager
+async def _platform(data: Path, host: str, port: int) -> AsyncIterator[RunningPlatform]:
+    """A platform that SIGINT (by asyncio itself) and SIGTERM stop by cancelling what runs in the block."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with AsyncExitStack() as stack:
+        with console.status("starting ..."):
+            platform = await stack.enter_async_context(Platform(data, host, port).running())
+        try:
+            yield platform
+        except asyncio.CancelledError:
+            console.print("stopping ...")
+
+
+def _demo_password(data: Path) -> str:
+    """Made once for this data directory: there are no default accounts."""
+    file = data / "demo.json"
+    if file.exists():
+        return str(orjson.loads(file.read_bytes())["password"])
+    password = "-".join(secrets.token_hex(2) for _ in range(4))
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(orjson.dumps({"email": _DEMO_EMAIL, "password": password}))
+    return password
+
+
+async def _demo_account(client: Client, password: str) -> None:
+    try:
+        await client.login(_DEMO_EMAIL, password)
+    except ApiError as error:
+        if error.code != "bad_credentials":
+            raise
+        body = {"email": _DEMO_EMAIL, "password": password, "name": "Demo"}
+        await client.request("POST", "/api/auth/register", json=body)
+        await client.login(_DEMO_EMAIL, password)
+
+
+async def _load(client: Client, data: Path) -> None:
+    """Make the library and import it, as any user would; nothing is done twice."""
+    music, loaded = data / "demo-library", data / "demo-loaded"
+    if loaded.exists():
+        return
+    await _synthesise(music)
+    with ImportScreen() as progress:
+        report = await import_files(client, find_audio(music), progress)
+    show_report(report, as_json=False)
+    if not report.count("rejected"):
+        loaded.touch()
+
+
+async def _synthesise(music: Path) -> None:
+    # numpy and the encoders are loaded only when there is a library to make.
+    from antiphon_cli.demo import make_library  # noqa: PLC0415
+
+    columns = (
+        TextColumn("[bold]composing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[title]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("compose", total=None, title="")
+
+        def tell(done: int, of: int, title: str) -> None:
+            progress.update(task, completed=done, total=of, title=title)
+
+        await asyncio.to_thread(make_library, music, tell)
+
+
+async def _say_what_to_try(client: Client, password: str) -> None:
+    newest = (await client.request("GET", "/api/tracks", params={"sort": "recent", "limit": 1}))["items"][0]
+    signed = (await client.request("POST", "/api/stream/resolve", json={"track_ids": [newest["id"]]}))[0]
+    url = client.server
+    login = f'{{"email":"{_DEMO_EMAIL}","password":"{password}","session":"token"}}'
+    lines = [
+        f"\nAntiphon is at {url}   (API: {url}/api/docs)",
+        f"Log in as {_DEMO_EMAIL} with {password}\n",
+        "Three things to try, in another terminal:\n",
+        "  # find a track by a misspelt word",
+        f"  curl -s '{url}/api/search?q=harbr&types=tracks' | {_PRETTY}",
+        f"  # hear “{newest['title']}”: a signed address, here from its middle; a browser plays and seeks it",
+        f"  curl -s -r 100000-299999 -o part.audio -w '%{{http_code}}, %{{size_download}} bytes\\n' '{signed['url']}'",
+        "  # log in: a token for everything else",
+        f"  curl -s {url}/api/auth/login -H 'content-type: application/json' -d '{login}'",
+        "\nCtrl-C stops; the data stays.",
+    ]
+    for line in lines:
+        out.print(line, soft_wrap=True, markup=False)
+
+
+def _command() -> str:
+    return ".venv/bin/antiphon" if Path(".venv/bin/antiphon").exists() else "antiphon"
