@@ -1,5 +1,6 @@
 """The blob store: immutable bytes under keys that we choose."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -65,6 +66,16 @@ class BlobStore(Protocol):
         """A path to read the object at while the block lasts (the file itself, or a download)."""
 
 
+_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:[./][a-z0-9_-]+)*")
+
+
+def checked_key(key: str) -> str:
+    """The key itself. Raises `ValueError` for one that is not made as the port says."""
+    if not _KEY.fullmatch(key):
+        raise ValueError("not a blob key")
+    return key
+
+
 _ADAPTERS = {
     "file": ("antiphon_common.blobs.file:FileBlobs", ""),
     "memory": ("antiphon_common.blobs.memory:MemoryBlobs", ""),
@@ -76,4 +87,4 @@ def open_blobs(url: str) -> BlobStore:
     return cast(BlobStore, open_by_scheme(_ADAPTERS, url))
 
 
-__all__ = ["Blob", "BlobInfo", "BlobStore", "open_blobs"]
+__all__ = ["Blob", "BlobInfo", "BlobStore", "checked_key", "open_blobs"]

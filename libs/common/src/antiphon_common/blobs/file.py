@@ -8,22 +8,29 @@ synced, then linked); a full or read-only disk is `Unavailable`; a killed proces
 import asyncio
 import errno
 import os
-import re
 import secrets
+import stat
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from antiphon_common.blobs import BlobInfo
+from antiphon_common.blobs import BlobInfo, checked_key
 from antiphon_common.errors import Conflict, NotFound, Unavailable
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:[./][a-z0-9_-]+)*")
+T = TypeVar("T")
+
 _INCOMING = ".incoming"
 _LEFTOVER_SECONDS = 3600
 _WRITE_AT_ONCE = 1 << 20
+_LIST_AT_ONCE = 1000
+# EAGAIN: not in the page cache. The others: a file system or kernel without the flag.
+_NOT_AT_ONCE = (errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class FileBlob:
@@ -31,7 +38,11 @@ class FileBlob:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
-        self.size = os.fstat(self._descriptor).st_size
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            self.close()
+            raise FileNotFoundError(path)
+        self.size = found.st_size
 
     async def read(self, offset: int, length: int) -> bytes:
         length = max(0, min(length, self.size - offset))
@@ -41,8 +52,7 @@ class FileBlob:
         try:
             read = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
         except OSError as error:
-            # EAGAIN: not in the page cache. EOPNOTSUPP: a file system without the flag.
-            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+            if error.errno not in _NOT_AT_ONCE:
                 raise Unavailable("blob_unavailable", "The stored file cannot be read.") from error
             read = 0
         if read == length:
@@ -90,29 +100,32 @@ class FileBlobs:
         part = self._root / _INCOMING / secrets.token_hex(16)
         try:
             size = await _write(part, chunks)
-            await asyncio.to_thread(_publish, part, target)
-        except FileExistsError as error:
-            raise Conflict("blob_exists", "There is an object under this key.") from error
-        except OSError as error:
-            raise Unavailable("blob_unavailable", "The file cannot be stored now.") from error
+            with _storing():
+                await _in_thread(partial(_publish, part, target, self._root))
         finally:
-            await asyncio.to_thread(part.unlink, missing_ok=True)
+            await _in_thread(partial(_remove, part))
         return size
 
     async def open(self, key: str) -> FileBlob:
         try:
             return FileBlob(self._path(key))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound("blob_not_found", "There is no such object.") from error
         except OSError as error:
             raise Unavailable("blob_unavailable", "The stored file cannot be opened.") from error
 
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        except (NotADirectoryError, IsADirectoryError):
+            return
+        except OSError as error:
+            raise Unavailable("blob_unavailable", "The stored file cannot be removed now.") from error
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
-        for info in await asyncio.to_thread(self._scan):
-            if info.key.startswith(prefix):
+        found = self._scan(prefix)
+        while batch := await asyncio.to_thread(lambda: [*islice(found, _LIST_AT_ONCE)]):
+            for info in batch:
                 yield info
 
     @asynccontextmanager
@@ -123,9 +136,7 @@ class FileBlobs:
         yield path
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ValueError("not a blob key")
-        return self._root / key
+        return self._root / checked_key(key)
 
     def _prepare(self) -> None:
         incoming = self._root / _INCOMING
@@ -134,31 +145,63 @@ class FileBlobs:
             if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
                 leftover.unlink(missing_ok=True)
 
-    def _scan(self) -> Sequence[BlobInfo]:
-        found = []
-        for directory, _, names in os.walk(self._root):
+    def _scan(self, prefix: str) -> Iterator[BlobInfo]:
+        for directory, folders, names in os.walk(self._root):
             folder = Path(directory)
-            if _INCOMING in folder.parts:
-                continue
+            if folder == self._root:
+                folders[:] = [name for name in folders if name != _INCOMING]
             for name in names:
-                stat = (folder / name).stat()
                 key = (folder / name).relative_to(self._root).as_posix()
-                found.append(BlobInfo(key, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)))
-        return found
+                if not key.startswith(prefix):
+                    continue
+                with suppress(FileNotFoundError):  # deleted while we look
+                    found = (folder / name).stat()
+                    yield BlobInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
 async def _write(part: Path, chunks: AsyncIterator[bytes]) -> int:
     size, pending, waiting = 0, [], 0
-    with await asyncio.to_thread(part.open, "xb", buffering=0) as file:
+    with _storing():
+        file = await _in_thread(partial(part.open, "xb", buffering=0))
+    with file:
+        # What `chunks` raises is the caller's and passes; only our own writing is translated.
         async for chunk in chunks:
             pending.append(chunk)
             waiting += len(chunk)
             if waiting >= _WRITE_AT_ONCE:
-                size += await asyncio.to_thread(_write_all, file.fileno(), b"".join(pending))
+                with _storing():
+                    size += await _in_thread(partial(_write_all, file.fileno(), b"".join(pending)))
                 pending, waiting = [], 0
-        size += await asyncio.to_thread(_write_all, file.fileno(), b"".join(pending))
-        await asyncio.to_thread(os.fsync, file.fileno())
+        with _storing():
+            size += await _in_thread(partial(_write_all, file.fileno(), b"".join(pending)))
+            await _in_thread(partial(os.fsync, file.fileno()))
     return size
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread and be cancelled only once it is over.
+
+    Otherwise its file would be closed under it, and the next file to get the same descriptor written to.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # looked at, so that nobody warns of it: the cancellation is what counts
+        raise
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise Conflict("blob_exists", "There is an object under this key.") from error
+    except OSError as error:
+        raise Unavailable("blob_unavailable", "The file cannot be stored now.") from error
 
 
 def _write_all(descriptor: int, data: bytes) -> int:
@@ -168,12 +211,31 @@ def _write_all(descriptor: int, data: bytes) -> int:
     return len(data)
 
 
-def _publish(part: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _remove(part: Path) -> None:
+    # A disk that went read-only says so here, too; the next start removes what stays.
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+
+
+def _publish(part: Path, target: Path, root: Path) -> None:
+    _make_folder(target.parent, root)
     # A link refuses to replace, a rename does not.
     os.link(part, target)
-    directory = os.open(target.parent, os.O_RDONLY)
+    _sync(target.parent)
+
+
+def _make_folder(folder: Path, root: Path) -> None:
+    """Make it and what is above it, each synced into its parent: a file is as safe as the way to it."""
+    if folder == root or folder.is_dir():
+        return
+    _make_folder(folder.parent, root)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

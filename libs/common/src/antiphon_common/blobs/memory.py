@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from antiphon_common.blobs import BlobInfo
+from antiphon_common.blobs import BlobInfo, checked_key
 from antiphon_common.errors import Conflict, NotFound
 
 
@@ -44,6 +44,7 @@ class MemoryBlobs:
         """Always there."""
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> int:
+        checked_key(key)
         data = b"".join([chunk async for chunk in chunks])
         if key in self._objects:
             raise Conflict("blob_exists", "There is an object under this key.")
@@ -54,7 +55,7 @@ class MemoryBlobs:
         return MemoryBlob(self._find(key))
 
     async def delete(self, key: str) -> None:
-        self._objects.pop(key, None)
+        self._objects.pop(checked_key(key), None)
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         for key, (data, modified) in list(self._objects.items()):
@@ -69,6 +70,6 @@ class MemoryBlobs:
             yield Path(file.name)
 
     def _find(self, key: str) -> bytes:
-        if key not in self._objects:
+        if checked_key(key) not in self._objects:
             raise NotFound("blob_not_found", "There is no such object.")
         return self._objects[key][0]
