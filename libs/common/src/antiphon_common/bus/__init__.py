@@ -53,6 +53,13 @@ class Bus(Protocol):
     async def send(self, consumer: str, envelopes: Sequence[Envelope]) -> None:
         """Put messages into one consumer's queue only (to refill a projection)."""
 
+    async def bind(self, consumer: str, types: Sequence[str]) -> None:
+        """Make a durable queue for these event types and no others, and handle nothing yet.
+
+        What is published before a consumer's first binding never reaches it, so a platform binds all of its
+        consumers before it starts the first publisher.
+        """
+
     async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
         """Bind a durable queue to these event types and handle its messages one after the other."""
 

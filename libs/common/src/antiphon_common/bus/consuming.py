@@ -10,7 +10,6 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from opentelemetry.trace import SpanKind
-from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.bus import Bus, Envelope
@@ -83,6 +82,6 @@ class Consumer(Generic[U]):
             envelope = Envelope.from_bytes(body)
             kind, handler = self._by_type[envelope.type]
             return envelope, kind.model_validate(envelope.data), handler
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             self._log.error("message_undecodable", error=type(error).__name__)
             raise Malformed("undecodable", "The message cannot be read.") from error

@@ -16,7 +16,8 @@ from antiphon_common.bus.journal import Delivery, Journal
 from antiphon_common.errors import ServiceError, Unavailable
 
 _BATCH = 50
-_IDLE_SECONDS = 30.0
+_IDLE_SECONDS = 2.0
+_TROUBLE_SECONDS = 1.0
 
 _journals: "WeakValueDictionary[str, Journal]" = WeakValueDictionary()
 
@@ -37,18 +38,22 @@ class InprocBus:
     def __init__(self, url: str) -> None:
         self._journal = _journal(url)
         self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
 
     async def start(self) -> None:
-        await self._journal.open()
+        if not self._started:
+            self._started = True
+            await self._journal.open()
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self._tasks.clear()
-        await self._journal.close()
+        if self._started:
+            self._started = False
+            await self._journal.close()
 
     async def ping(self) -> None:
         await self._journal.ping()
@@ -58,6 +63,9 @@ class InprocBus:
 
     async def send(self, consumer: str, envelopes: Sequence[Envelope]) -> None:
         await self._journal.append(envelopes, consumer=consumer)
+
+    async def bind(self, consumer: str, types: Sequence[str]) -> None:
+        await self._journal.bind(consumer, types)
 
     async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
         await self._journal.bind(consumer, types)
@@ -80,18 +88,29 @@ class InprocBus:
         arrived = self._journal.watch(consumer)
         while True:
             arrived.clear()
-            batch, next_due = await self._journal.take(consumer, _BATCH)
-            handled: list[Delivery] = []
             try:
-                for delivery in batch:
-                    if await self._handle(delivery, handler):
-                        handled.append(delivery)  # noqa: PERF401 - it counts when a later one is cancelled
-            finally:
-                await self._journal.acknowledge(handled)
-            if not batch:
-                pause = _IDLE_SECONDS if next_due is None else max(0.01, min(next_due, _IDLE_SECONDS))
+                pause = await self._handle_batch(consumer, handler)
+            except Exception:  # noqa: BLE001 - a journal in trouble (a full disk) may get well; `ping` tells of it
+                await asyncio.sleep(_TROUBLE_SECONDS)
+                continue
+            if pause is not None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(arrived.wait(), pause)
+
+    async def _handle_batch(self, consumer: str, handler: Handler) -> float | None:
+        """Handle what is due; the seconds until something may be, or none when there may be more now."""
+        batch, next_due = await self._journal.take(consumer, _BATCH)
+        handled: list[Delivery] = []
+        try:
+            for delivery in batch:
+                if await self._handle(delivery, handler):
+                    handled.append(delivery)  # noqa: PERF401 - it counts when a later one is cancelled
+        finally:
+            await self._journal.acknowledge(handled)
+        if batch:
+            return None
+        # Another process (a command line) may put something in without waking us, so never for ever.
+        return _IDLE_SECONDS if next_due is None else max(0.01, min(next_due, _IDLE_SECONDS))
 
     async def _handle(self, delivery: Delivery, handler: Handler) -> bool:
         """Whether the message is done with; otherwise it is due again later, or a dead letter."""

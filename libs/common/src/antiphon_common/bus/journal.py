@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,17 +58,20 @@ class Journal:
         self._users += 1
         if self._users == 1:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="bus-journal")
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._connect)
+            await _run(self._thread, self._connect)
 
     async def close(self) -> None:
         if self._users == 0:
             return
         self._users -= 1
         if self._users == 0 and self._thread:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-            self._thread.shutdown()
-            self._thread = None
+            # Let go of both before waiting: somebody may open it again meanwhile.
+            thread, self._thread = self._thread, None
+            connection, self._connection = self._connection, None
             self._watchers.clear()
+            if connection:
+                await _run(thread, connection.close)
+            thread.shutdown(wait=False)
 
     def watch(self, consumer: str) -> asyncio.Event:
         """Set whenever a message arrives for this consumer."""
@@ -112,6 +116,9 @@ class Journal:
                 " WHERE consumer = ? AND died_at IS NULL AND due_at <= ? ORDER BY seq LIMIT ?",
                 (consumer, now, limit),
             ).fetchall()
+            # What was delivered before may be what killed the process, so it comes alone: otherwise its
+            # neighbours would count the same attempts and be dead with it.
+            rows = list(takewhile(lambda row: row[2] == 1, rows)) or rows[:1]
             if not rows:
                 query = "SELECT min(due_at) FROM delivery WHERE consumer = ? AND died_at IS NULL"
                 due = db.execute(query, (consumer,)).fetchone()[0]
@@ -182,22 +189,22 @@ class Journal:
             with self._connection:
                 return work(self._connection)
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
-        except sqlite3.OperationalError as error:
-            raise Unavailable("bus_unavailable", "The bus cannot be written.") from error
+        return await _run(self._thread, transaction)
 
     def _connect(self) -> None:
         if self._path != ":memory:":
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path)
+        # Made and used in the one thread, closed there or, when that is gone, by whoever lets go of it.
+        connection = sqlite3.connect(self._path, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA busy_timeout=4000")
         connection.executescript(_SCHEMA)
         self._connection = connection
 
-    def _disconnect(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
+
+async def _run(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    except sqlite3.OperationalError as error:
+        raise Unavailable("bus_unavailable", "The bus cannot be read or written.") from error
