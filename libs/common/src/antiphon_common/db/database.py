@@ -5,7 +5,7 @@ and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing.
 when the database is away becomes `Unavailable`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from antiphon_common.errors import Unavailable
 
 _SQLITE_READERS = 2
+_PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
 class Database:
@@ -28,11 +29,13 @@ class Database:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
-            self._reader = _sqlite_engine(url, size=_SQLITE_READERS, begin="BEGIN")
+            self._reader = _sqlite_engine(
+                url, size=_SQLITE_READERS, begin="BEGIN", pragmas=("query_only=ON",)
+            )
             self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
         else:
             self._reader = self._writer = create_async_engine(
-                url, pool_size=5, max_overflow=5, pool_timeout=2, pool_pre_ping=True
+                url, pool_size=5, max_overflow=5, pool_timeout=2, pool_pre_ping=True, hide_parameters=True
             )
 
     @asynccontextmanager
@@ -81,17 +84,19 @@ class _translated:  # noqa: N801 - reads like the function it is
             ) from error
 
 
-def _sqlite_engine(url: str, *, size: int, begin: str) -> AsyncEngine:
+def _sqlite_engine(url: str, *, size: int, begin: str, pragmas: Sequence[str] = ()) -> AsyncEngine:
+    # Parameters are hidden because errors are logged, and parameters are what people wrote.
     engine = create_async_engine(
-        url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, pool_timeout=6
-    )
+        url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, pool_timeout=6,
+        hide_parameters=True,
+    )  # fmt: skip
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:
         # The driver must not begin transactions by itself: "begin" below does.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=4000"):
+        for pragma in (*_PRAGMAS, *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -5,6 +5,7 @@ Migrations are safe to run twice. On SQLite an exclusive file lock makes them sa
 
 import asyncio
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,7 +18,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, create_engine, make_url
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 
 from antiphon_common.db.database import Database
 
@@ -75,9 +76,13 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal
     return False
 
 
+# Alembic keeps "the present migration" in module globals, and eight services may share a process.
+_one_at_a_time = threading.Lock()
+
+
 def _config(package: str, connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(files(package) / "migrations"))
+    config.set_main_option("script_location", str(files(package) / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(rev)s")
     config.attributes["connection"] = connection
@@ -92,11 +97,24 @@ def _connection(url: str) -> Iterator[Connection]:
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed)
+    if engine.dialect.name == "sqlite":
+        _begin_before_ddl(engine)
     try:
-        with engine.begin() as connection:
+        with _one_at_a_time, engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
+
+
+def _begin_before_ddl(engine: Engine) -> None:
+    # The driver would begin only before INSERT and the like, so that a crash left half a schema.
+    @event.listens_for(engine, "connect")
+    def take_over(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
