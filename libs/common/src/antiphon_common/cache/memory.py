@@ -1,7 +1,7 @@
 """`memory:` — a bounded cache inside one app.
 
-Failure policy: it holds at most `bytes` (16 MiB unless told otherwise) and drops what was used least
-recently; it cannot be away.
+Failure policy: it holds at most `bytes` (16 MiB unless told otherwise, keys, tags and what an entry costs
+included) and drops what was used least recently; it cannot be away.
 """
 
 import time
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 _DEFAULT_BYTES = 16 * 1024 * 1024
+# About what Python spends on an entry and on each tag besides their text; so small values are bounded, too.
+_OVERHEAD = 300
+_TAG_OVERHEAD = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class _Entry:
     value: bytes
     expires: float
     tags: tuple[str, ...]
+    cost: int
 
 
 class MemoryCache:
@@ -51,10 +55,11 @@ class MemoryCache:
 
     async def set(self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = ()) -> None:
         self._drop(key)
-        if len(value) > self._limit or seconds <= 0:
+        cost = _OVERHEAD + len(key) + len(value) + sum(_TAG_OVERHEAD + len(tag) for tag in tags)
+        if cost > self._limit or seconds <= 0:
             return
-        self._entries[key] = _Entry(value, self._now() + seconds, tuple(tags))
-        self._size += len(value)
+        self._entries[key] = _Entry(value, self._now() + seconds, tuple(tags), cost)
+        self._size += cost
         for tag in tags:
             self._tagged[tag].add(key)
         while self._size > self._limit:
@@ -72,7 +77,7 @@ class MemoryCache:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        self._size -= len(entry.value)
+        self._size -= entry.cost
         for tag in entry.tags:
             self._tagged[tag].discard(key)
             if not self._tagged[tag]:
