@@ -42,11 +42,13 @@ def service_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with run_together(*parts):
-            log.info("started")
-            yield
-        log.info("stopped")
-        telemetry.close()
+        try:
+            async with run_together(*parts):
+                log.info("started")
+                yield
+            log.info("stopped")
+        finally:
+            telemetry.close()
 
     app = FastAPI(
         title=title,
@@ -71,8 +73,11 @@ def service_app(
 
 def _declare_policies(router: APIRouter) -> None:
     for route in router.routes:
-        if not isinstance(route, APIRoute):
+        if isinstance(inner := getattr(route, "original_router", None), APIRouter):
+            _declare_policies(inner)
             continue
+        if not isinstance(route, APIRoute):
+            raise PolicyMissing(f"{getattr(route, 'path', route)} must be a route that takes a policy")
         found = [POLICIES[call] for call in _calls(route.dependant) if call in POLICIES]
         if len(set(found)) != 1:
             raise PolicyMissing(f"{route.methods} {route.path} must take one of Anyone, User, Admin")

@@ -29,22 +29,32 @@ def _clean(text: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text:
+    if all(unicodedata.category(c)[0] in "ZC" for c in text):
         raise ValueError("must not be blank")
     return text
 
 
 def _one_line(text: str) -> str:
-    if "\n" in text or "\t" in text:
+    if any(c in "\n\t\u2028\u2029" for c in text):
         raise ValueError("must be one line")
     return text
 
 
+def _at_most(limit: int) -> AfterValidator:
+    # Normalising can make a text longer (U+0958 becomes two), and the column has its limit, too.
+    def check(text: str) -> str:
+        if len(text) > limit:
+            raise ValueError(f"must have at most {limit} characters")
+        return text
+
+    return AfterValidator(check)
+
+
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=300), AfterValidator(_clean), AfterValidator(_not_blank),
-    AfterValidator(_one_line),
+    AfterValidator(_one_line), _at_most(300),
 ]  # fmt: skip
 """A name or title: one line, not blank, at most 300 characters, normalised to NFC."""
 
-Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_clean)]
+Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_clean), _at_most(4000)]
 """Text of several lines, at most 4,000 characters, normalised to NFC."""

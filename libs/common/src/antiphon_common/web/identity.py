@@ -7,6 +7,7 @@ start (`web.app`).
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections import OrderedDict
@@ -65,8 +66,10 @@ class JwksClient:
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
         now = time.monotonic()
-        if kid in self._keys and now - self._fetched < self._refresh:
-            return self._keys[kid]
+        known = self._keys.get(kid)
+        # A key that is due for a look is good while somebody else looks: auth may take its time.
+        if known and (now - self._fetched < self._refresh or self._lock.locked()):
+            return known
         async with self._lock:
             pause = self._retry if self._keys else min(self._retry, 0.2)
             if now - self._tried > pause and now >= self._tried:
@@ -76,11 +79,12 @@ class JwksClient:
     async def _fetch(self) -> None:
         self._tried = time.monotonic()
         try:
-            published = orjson.loads(await self._read())
+            keys = parse_jwks(orjson.loads(await self._read()))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return
-        self._keys = parse_jwks(published)
-        self._fetched = time.monotonic()
+        if keys:
+            self._keys = keys
+            self._fetched = time.monotonic()
 
     async def _read(self) -> bytes:
         parts = urlsplit(self._url)
@@ -92,14 +96,17 @@ class JwksClient:
             return await answer.read()
 
 
-def parse_jwks(published: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
-    """The Ed25519 keys of a JWKS document (RFC 7517) by their id; other keys are passed over."""
+def parse_jwks(published: object) -> dict[str, Ed25519PublicKey]:
+    """The Ed25519 keys of a JWKS document (RFC 7517) by their id; whatever else it holds is passed over."""
     keys: dict[str, Ed25519PublicKey] = {}
-    for jwk in published.get("keys", []):
-        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519" and jwk.get("kid"):
+    listed = published.get("keys") if isinstance(published, dict) else None
+    for jwk in listed if isinstance(listed, list) else []:
+        if not isinstance(jwk, dict) or not isinstance(kid := jwk.get("kid"), str):
+            continue
+        with contextlib.suppress(jwt.PyJWTError, ValueError, TypeError):
             key = jwt.PyJWK(jwk, algorithm=ALGORITHM).key
             if isinstance(key, Ed25519PublicKey):
-                keys[jwk["kid"]] = key
+                keys[kid] = key
     return keys
 
 
@@ -152,7 +159,7 @@ class Verifier:
                 token, key, algorithms=[ALGORITHM], audience=self._audience, issuer=self._issuer,
                 options=_DECODING,
             )  # fmt: skip
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise _refused() from error
         _check_times(claims, now)
         return claims
@@ -161,7 +168,7 @@ class Verifier:
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     times = [claims[name] for name in ("iat", "exp", "auth_time")] + [claims.get("nbf", 0)]
     # bool is an int to Python and a mistake to us.
-    if not all(type(value) is int for value in times):
+    if not all(type(value) is int and value >= 0 for value in times):
         raise _refused()
     issued, expires, authenticated, not_before = times
     fresh = max(issued, not_before) <= now + LEEWAY_SECONDS and now < expires + LEEWAY_SECONDS

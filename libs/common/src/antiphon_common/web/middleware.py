@@ -5,6 +5,7 @@ lone surrogates, NUL, any depth and any size (docs/architecture.md, "What bad in
 """
 
 import json
+import math
 import re
 import time
 from typing import Any
@@ -19,7 +20,8 @@ from antiphon_common.web.problems import PROBLEM_JSON, problem_body, problem_hea
 
 MAX_JSON_BYTES = 256 * 1024
 MAX_JSON_DEPTH = 32
-_DEEP = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+# A string that never ends is read to its end once: a try from each of its quotes would take minutes.
+_DEEP = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class RequestContext:
@@ -47,7 +49,11 @@ class RequestContext:
             try:
                 await self._app(scope, receive, watch)
             except ServiceError as error:
-                await _send_problem(scope, watch, error)
+                if status == 0:
+                    await _send_problem(scope, watch, error)
+                else:
+                    # The head has left, so only a broken body can say it: returning early makes it one.
+                    self._log.error("answer_broken", path=scope["path"], code=error.code)
             except Exception:  # noqa: BLE001 - the boundary: logged with its stack, answered without it
                 self._log.exception("request_failed", method=scope["method"], path=scope["path"])
                 if status == 0:
@@ -114,7 +120,10 @@ def check_json(body: bytes) -> None:
         raise Malformed("json_too_deep", f"The JSON is nested deeper than {MAX_JSON_DEPTH} levels.")
     try:
         value = json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates
+            body.decode("utf-8"),
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            object_pairs_hook=_no_duplicates,
         )
     except ValueError as error:
         raise Malformed("broken_json", "The body is not valid JSON.") from error
@@ -123,6 +132,13 @@ def check_json(body: bytes) -> None:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("too large")
+    return number
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

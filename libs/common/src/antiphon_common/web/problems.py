@@ -3,6 +3,7 @@
 No stack, SQL, host name or submitted value ever reaches a client.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,9 @@ from antiphon_common import errors, telemetry
 from antiphon_common.errors import FieldError, ServiceError
 
 PROBLEM_JSON = "application/problem+json"
+_MAX_FIELDS = 20
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_QUOTING = {"union_tag_invalid", "uuid_parsing", "json_invalid"}
 
 STATUS: Mapping[type[ServiceError], int] = {
     errors.Malformed: 400,
@@ -107,7 +111,8 @@ def _answer(
     request: Request, status: int, code: str, detail: str, *, fields: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None, retry_after: int | None = None,
 ) -> Response:  # fmt: skip
-    body = problem_body(status, code, detail, instance=request.url.path, fields=fields)
+    # Not `request.url`: that one is put together with whatever the Host header says.
+    body = problem_body(status, code, detail, instance=request.scope["path"], fields=fields)
     return Response(
         body, status, {**problem_headers(status, retry_after), **(headers or {})}, media_type=PROBLEM_JSON
     )
@@ -122,13 +127,17 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [
-        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
-        for e in error.errors()
-    ]
+    fields = [_rejected(e) for e in error.errors()[:_MAX_FIELDS]]
     return _answer(
         request, 422, "invalid_request", "The request has fields that are not valid.", fields=fields
     )
+
+
+def _rejected(error: Mapping[str, Any]) -> FieldError:
+    # The name of an unknown field is what somebody sent, and so is the tag that some messages quote.
+    names = (str(part) if _SAFE_NAME.fullmatch(str(part)) else "?" for part in error["loc"])
+    message = "Input is not valid." if error["type"] in _QUOTING else str(error["msg"])
+    return FieldError(".".join(names), str(error["type"]), message)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
