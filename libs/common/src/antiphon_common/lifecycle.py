@@ -51,10 +51,11 @@ class Loop:
         self._log = log
         self._grace = grace
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._stopped.clear()
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     def wake(self) -> None:
@@ -62,26 +63,26 @@ class Loop:
         self._wake.set()
 
     async def stop(self) -> None:
-        self._stopping = True
+        self._stopped.set()
         self._wake.set()
         if self._task is None:
             return
-        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(self._task, self._grace)
+        _, running = await asyncio.wait([self._task], timeout=self._grace)
+        if running:
+            self._task.cancel()
+            await asyncio.wait(running)
+        self._task = None
 
     async def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._wake.clear()
             try:
                 await self._step()
+                pause = self._wake
             except Exception:  # noqa: BLE001 - see the class: logged, and tried again
                 self._log.exception("loop_failed", loop=self._name)
-                await self._pause()
-                continue
-            await self._pause()
-
-    async def _pause(self) -> None:
-        if self._stopping:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._interval)
+                # Waking does not shorten this pause: a busy service would try, fail and log all the time.
+                pause = self._stopped
+            if not self._stopped.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(pause.wait(), self._interval)

@@ -3,8 +3,11 @@
 Nothing here configures structlog globally, because two copies of every service may run in one process.
 """
 
+import contextlib
+import json
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,7 +24,7 @@ def open_log(service: str, *, level: str = "info", file: Path | None = None) -> 
     """A logger for one app. Lines go to `file` (appended) or to standard error."""
     stream = _append(file) if file else sys.stderr.buffer
     logger = structlog.wrap_logger(
-        structlog.BytesLogger(stream),
+        structlog.BytesLogger(cast(BinaryIO, _Harmless(stream))),
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         processors=[
             structlog.processors.add_log_level,
@@ -41,6 +44,23 @@ def _append(file: Path) -> BinaryIO:
     return file.open("ab", buffering=0)
 
 
+class _Harmless:
+    """A stream whose failures are nobody's: a full disk must not end what only wanted to say something."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.name = getattr(stream, "name", "")
+
+    def write(self, line: bytes) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(line)
+        return len(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     trace = telemetry.current()
     if trace:
@@ -49,11 +69,20 @@ def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_WORDS):
-            event[key] = "[redacted]"
-    return event
+    return {key: _redacted(key, value) for key, value in event.items()}
+
+
+def _redacted(key: object, value: object) -> object:
+    if any(word in str(key).lower() for word in _SECRET_WORDS):
+        return "[redacted]"
+    if isinstance(value, Mapping):
+        return {name: _redacted(name, inner) for name, inner in value.items()}
+    return value
 
 
 def _dumps(event: EventDict, **_: object) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Half a surrogate pair or a huge number: rare, and no reason to lose the line.
+        return json.dumps(event, default=str).encode()

@@ -30,6 +30,8 @@ def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: A
     try:
         factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("antiphon"):
+            raise  # our own mistake, which no package would mend
         raise MissingExtra(
             f"{scheme}: needs the extra {extra!r}: pip install 'antiphon-common[{extra}]'"
         ) from error
