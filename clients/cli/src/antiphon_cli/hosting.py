@@ -20,6 +20,7 @@ from antiphon_embedded import Platform
 from antiphon_embedded.platform import RunningPlatform
 
 _DEMO_EMAIL = "demo@antiphon.example"
+_COUNT = "%{http_code}, %{size_download} bytes\\n"
 _PRETTY = "python3 -m json.tool --no-ensure-ascii"
 
 
@@ -128,7 +129,7 @@ async def _say_what_to_try(client: Client, password: str) -> None:
         "  # find a track by a misspelt word",
         f"  curl -s '{url}/api/search?q=harbr&types=tracks' | {_PRETTY}",
         f"  # hear “{newest['title']}”: a signed address, here from its middle; a browser plays and seeks it",
-        f"  curl -s -r 100000-299999 -o part.audio -w '%{{http_code}}, %{{size_download}} bytes\\n' '{signed['url']}'",
+        f"  curl -s -r 100000-299999 -o part.audio -w '{_COUNT}' '{signed['url']}'",
         "  # log in: a token for everything else",
         f"  curl -s {url}/api/auth/login -H 'content-type: application/json' -d '{login}'",
         "\nCtrl-C stops; the data stays.",

@@ -36,7 +36,8 @@ class ImportScreen:
     def __init__(self, *, quiet: bool = False) -> None:
         self._bytes = Progress(
             TextColumn("[bold]uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[files]}"), console=console, disable=quiet, transient=True,
+            TimeRemainingColumn(), TextColumn("{task.fields[files]}"),
+            console=console, disable=quiet, transient=True,
         )  # fmt: skip
         self._analysis = Progress(
             TextColumn("[bold]listening"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

@@ -1,0 +1,1 @@
+"""What the journeys share: a platform, people who use it, and music to upload."""

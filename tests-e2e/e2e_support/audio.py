@@ -1,0 +1,59 @@
+"""Music for the journeys: short synthetic files in every format, with tags."""
+
+from pathlib import Path
+
+import av
+import mutagen
+import numpy as np
+from mutagen.easyid3 import EasyID3
+from mutagen.easymp4 import EasyMP4
+
+_RATE = 48_000
+_ENCODERS = {
+    ".mp3": ("libmp3lame", "fltp"),
+    ".flac": ("flac", "s16"),
+    ".ogg": ("libvorbis", "fltp"),
+    ".opus": ("libopus", "flt"),
+    ".m4a": ("aac", "fltp"),
+    ".wav": ("pcm_s16le", "s16"),
+}
+
+
+def make_audio(
+    path: Path, *, seconds: float = 3.0, pitch: float = 440.0,
+    title: str | None = None, artist: str | None = None, album: str | None = None, genre: str | None = None, date: str | None = None,
+) -> Path:  # fmt: skip
+    """A file of `seconds` seconds, its format by its ending. Another pitch makes other bytes."""
+    codec, sample_format = _ENCODERS[path.suffix]
+    time = np.arange(int(seconds * _RATE)) / _RATE
+    noise = np.random.default_rng(int(pitch * 1000)).normal(0, 0.01, time.size)
+    wave = 0.4 * np.sin(2 * np.pi * pitch * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 0.5 * time)) + noise
+    stereo = np.stack([wave, wave * 0.9]).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=_RATE)
+        stream.layout = "stereo"
+        stream.format = sample_format
+        resampler = av.AudioResampler(sample_format, "stereo", _RATE, frame_size=stream.frame_size or 1024)
+        frame = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
+        frame.sample_rate = _RATE
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    _tag(path, {"title": title, "artist": artist, "album": album, "genre": genre, "date": date})
+    return path
+
+
+def _tag(path: Path, tags: dict[str, str | None]) -> None:
+    wanted = {name: value for name, value in tags.items() if value}
+    if not wanted or path.suffix == ".wav":
+        return
+    if path.suffix == ".mp3":
+        file = EasyID3()
+        for name, value in wanted.items():
+            file[name] = value
+        file.save(path)
+        return
+    opened = EasyMP4(path) if path.suffix == ".m4a" else mutagen.File(path)
+    for name, value in wanted.items():
+        opened[name] = value
+    opened.save()

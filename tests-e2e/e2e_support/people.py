@@ -1,0 +1,101 @@
+"""Somebody who uses the platform: an account, its tokens, and calls in its name."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from antiphon_common.testing.running import eventually
+
+PASSWORD = "quiet-harbour-lantern-42"
+
+
+@dataclass
+class Person:
+    """One account. Use as an async context manager; `anonymous` persons have none."""
+
+    url: str
+    name: str = "Somebody"
+    email: str = field(default_factory=lambda: f"{uuid4().hex}@example.org")
+    access: str = ""
+    refresh: str = ""
+
+    async def __aenter__(self) -> Self:
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+
+    async def register(self) -> dict[str, Any]:
+        """Make the account and log in."""
+        body = {"email": self.email, "password": PASSWORD, "name": self.name}
+        answer = await self.http.post("/api/auth/register", json=body)
+        assert answer.status_code == 201, answer.text
+        await self.login()
+        user: dict[str, Any] = answer.json()["user"]
+        return user
+
+    async def login(self) -> None:
+        body = {"email": self.email, "password": PASSWORD, "session": "token"}
+        answer = await self.http.post("/api/auth/login", json=body)
+        assert answer.status_code == 200, answer.text
+        self.access, self.refresh = answer.json()["access_token"], answer.json()["refresh_token"]
+
+    async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request in this person's name."""
+        headers = {
+            **({"authorization": f"Bearer {self.access}"} if self.access else {}),
+            **options.pop("headers", {}),
+        }
+        return await self.http.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """The JSON of a 200."""
+        answer = await self.call("GET", path, params=params)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    async def status(self, method: str, path: str, **options: Any) -> int:
+        return (await self.call(method, path, **options)).status_code
+
+    async def upload(self, path: Path, **form: str) -> dict[str, Any]:
+        """Upload a file; the answer of the 202."""
+        with path.open("rb") as file:
+            answer = await self.call("POST", "/api/uploads", files={"file": (path.name, file)}, data=form)
+        assert answer.status_code == 202, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def finished(self, upload_id: str, *, seconds: float = 30) -> dict[str, Any]:
+        """The upload once nothing is in progress any more."""
+
+        async def look() -> dict[str, Any]:
+            upload: dict[str, Any] = await self.get(f"/api/uploads/{upload_id}")
+            return upload
+
+        return await eventually(
+            look, lambda upload: upload["state"] not in ("receiving", "analysing"), seconds=seconds
+        )
+
+    async def publish(self, path: Path, **form: str) -> str:
+        """Upload a file and wait for its track; the track's id."""
+        upload = await self.upload(path, **form)
+
+        async def track() -> Any:
+            state = await self.get(f"/api/uploads/{upload['id']}")
+            assert state["state"] != "rejected", state
+            return state["track_id"]
+
+        return str(await eventually(track, seconds=30))
+
+    async def found(self, query: str, *, kind: str = "tracks") -> list[str]:
+        """The ids that a search finds."""
+        answer = await self.get("/api/search", q=query)
+        return [item["id"] for item in answer[kind]["items"]]
+
+    async def findable(self, track_id: str, query: str, *, seconds: float = 10) -> None:
+        """Wait until a search finds the track."""
+        await eventually(lambda: self.found(query), lambda ids: track_id in ids, seconds=seconds)
