@@ -20,9 +20,16 @@ _ENCODERS = {
 
 
 def make_audio(
-    path: Path, *, seconds: float = 3.0, pitch: float = 440.0,
-    title: str | None = None, artist: str | None = None, album: str | None = None, genre: str | None = None, date: str | None = None,
-) -> Path:  # fmt: skip
+    path: Path,
+    *,
+    seconds: float = 3.0,
+    pitch: float = 440.0,
+    title: str | None = None,
+    artist: str | None = None,
+    album: str | None = None,
+    genre: str | None = None,
+    date: str | None = None,
+) -> Path:
     """A file of `seconds` seconds, its format by its ending. Another pitch makes other bytes."""
     codec, sample_format = _ENCODERS[path.suffix]
     time = np.arange(int(seconds * _RATE)) / _RATE

@@ -13,9 +13,7 @@ from pathlib import Path
 
 ANTIPHON = [sys.executable, "-m", "antiphon_cli"]
 # Journeys make many accounts and requests from one address, which the limits are there to stop.
-_GENEROUS = json.dumps(
-    dict.fromkeys(("auth", "read", "write", "upload", "stream", "search"), "100000/60")
-)
+_GENEROUS = json.dumps(dict.fromkeys(("auth", "read", "write", "upload", "stream", "search"), "100000/60"))
 
 
 class PlatformProcess:
@@ -87,8 +85,8 @@ def antiphon(
     """Run the command line as one person; `home` is where the login is kept."""
     environment = {**os.environ, "XDG_CONFIG_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(
-        [*ANTIPHON, *arguments], input=stdin, capture_output=True, text=True, env=environment, timeout=seconds,
-        check=False,
+        [*ANTIPHON, *arguments], input=stdin, capture_output=True, text=True, env=environment,
+        timeout=seconds, check=False,
     )  # fmt: skip
 
 
