@@ -11,7 +11,10 @@ from socket import getaddrinfo, getfqdn, gethostname, socket
 from typing import IO
 
 import antiphon_gateway.app
+import antiphon_gateway.purging
+import antiphon_gateway.serving
 import antiphon_gateway.settings
+from antiphon_common.bus import open_bus
 from antiphon_common.cli import server_config
 from antiphon_common.db.migrations import migrate
 from antiphon_common.lifecycle import run_together
@@ -39,6 +42,7 @@ class Platform:
             ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
             house = House(data, f"http://{_printable(self.host)}:{ports['gateway']}")
             await asyncio.to_thread(_migrate_all, house)
+            await _bind_queues(house)
             components = self._components(house, listeners, ports)
             try:
                 async with run_together(*components):
@@ -63,7 +67,7 @@ class Platform:
             **{f"{service.name}_url": f"http://127.0.0.1:{ports[service.name]}" for service in SERVICES},
         )
         app = antiphon_gateway.app.create_app(gateway)
-        server = QuietServer(server_config(app, self.host, ports["gateway"]))
+        server = QuietServer(antiphon_gateway.serving.server(app, gateway).config)
         components.append(Served("gateway", server, listeners["gateway"]))
         return components
 
@@ -126,6 +130,21 @@ def _migrate_all(house: House) -> None:
     # Alembic keeps its state in module proxies, so one at a time.
     for service in SERVICES:
         migrate(service.package, house.database_url(service.name))
+
+
+async def _bind_queues(house: House) -> None:
+    """Every queue exists before the first publisher starts: what comes earlier would never reach it."""
+    bus = open_bus(house.bus_url)
+    await bus.start()
+    try:
+        for service in SERVICES:
+            if service.handlers:
+                await bus.bind(service.name, sorted(event.type for event in service.handlers))
+        await bus.bind(
+            antiphon_gateway.purging.CONSUMER, sorted(event.type for event in antiphon_gateway.purging.TAGS)
+        )
+    finally:
+        await bus.stop()
 
 
 def _names(host: str) -> tuple[str, ...]:
