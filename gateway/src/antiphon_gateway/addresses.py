@@ -1,0 +1,63 @@
+"""Who is on the other end of the connection, for limits and for the services' device lists.
+
+`X-Forwarded-For` is believed only when a configured number of proxies stands before us and the peer is in
+their networks; then the client is counted from the right, so what the client itself wrote is never reached.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from functools import lru_cache
+
+from antiphon_gateway.headers import Fields
+
+UNKNOWN = "unknown"
+
+
+class Addresses:
+    """Finds the address of a client."""
+
+    def __init__(self, *, trusted_proxies: int, proxy_networks: Sequence[str]) -> None:
+        self._proxies = trusted_proxies
+        self._networks = tuple(ipaddress.ip_network(network) for network in proxy_networks)
+
+    def client(self, peer: str, fields: Fields) -> str:
+        """The client's address; the peer's own when there is no proxy, or what it says makes no sense."""
+        if self._proxies == 0 or not self.is_proxy(peer):
+            return peer
+        hops = fields.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        if len(hops) < self._proxies:
+            return peer
+        return _parsed(hops[-self._proxies].strip()) or peer
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether a connection from here is one of our own proxies."""
+        if self._proxies == 0:
+            return False
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+@lru_cache(maxsize=4096)
+def bucket_of(address: str) -> str:
+    """What shares a limit: an IPv4 address, or the /64 of an IPv6 one (one household has a whole /64)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return UNKNOWN
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _parsed(text: str) -> str | None:
+    if text.startswith("[") and "]" in text:
+        text = text[1 : text.index("]")]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

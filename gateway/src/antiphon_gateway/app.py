@@ -1,0 +1,120 @@
+"""The composition root: the only file that names what the gateway is really made of."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from antiphon_common.bus import open_bus
+from antiphon_common.cache import open_cache
+from antiphon_common.clock import SystemClock
+from antiphon_common.lifecycle import Loop, run_together
+from antiphon_common.logs import open_log
+from antiphon_common.web.identity import JwksClient, Verifier
+from antiphon_gateway.access import Gatekeeper
+from antiphon_gateway.accesslog import AccessLog
+from antiphon_gateway.addresses import Addresses
+from antiphon_gateway.aiohttp_client import AiohttpClient
+from antiphon_gateway.answering import PublicAnswers
+from antiphon_gateway.boundary import Gateway, Parts
+from antiphon_gateway.caching import AnswerCache
+from antiphon_gateway.cors import Cors
+from antiphon_gateway.description import Description
+from antiphon_gateway.exchange import Style
+from antiphon_gateway.forwarding import Forwarder
+from antiphon_gateway.guard import Guard
+from antiphon_gateway.hosts import Hosts
+from antiphon_gateway.matching import compile_table
+from antiphon_gateway.operations import Operations
+from antiphon_gateway.policy import Body
+from antiphon_gateway.purging import Purger
+from antiphon_gateway.ratelimit import MemoryBuckets, RateLimiter, limits_with
+from antiphon_gateway.revocations import Revocations
+from antiphon_gateway.routes import ROUTES
+from antiphon_gateway.settings import SERVICES, Settings
+from antiphon_gateway.tracing import Traces
+from antiphon_gateway.upstream import Upstream, Upstreams
+
+
+def create_app(settings: Settings) -> Gateway:
+    """A gateway that is not started yet. Raises when the route table or a setting makes no sense."""
+    log = open_log("gateway", level=settings.log_level, file=settings.log_file)
+    upstreams = _upstreams(settings)
+    addresses = Addresses(trusted_proxies=settings.trusted_proxies, proxy_networks=settings.proxy_networks)
+    revocations = Revocations(lambda path: upstreams.fetch("auth", path))
+    answers = AnswerCache(open_cache(settings.cache_url), now=time.time, log=log)
+    guard = Guard(
+        is_proxy=addresses.is_proxy,
+        total=settings.connections,
+        per_address=settings.connections_per_address,
+        head_seconds=settings.head_seconds,
+        stalled_seconds=settings.stalled_write_seconds,
+    )
+    operations = Operations(upstreams, revocations, now=time.monotonic)
+    description = Description(upstreams, ROUTES, now=time.monotonic)
+    access_log = AccessLog(settings.log_file, enabled=settings.access_log)
+    parts = Parts(
+        table=compile_table(ROUTES, services=SERVICES),
+        own={
+            "/healthz": operations.healthz,
+            "/readyz": operations.readyz,
+            "/version": operations.version,
+            "/api/openapi.json": description.openapi,
+            "/api/docs": description.page,
+        },
+        hosts=Hosts(settings.allowed_hosts),
+        addresses=addresses,
+        cors=Cors(settings.cors_origins),
+        gatekeeper=Gatekeeper(_verifier(settings), revocations),
+        limiter=RateLimiter(MemoryBuckets(now=time.monotonic), limits_with(settings.rates)),
+        answers=PublicAnswers(answers, upstreams),
+        forwarder=Forwarder(
+            upstreams,
+            limits={Body.UPLOAD: settings.max_upload_bytes, Body.IMAGE: settings.max_image_bytes},
+            slow_body_seconds=settings.slow_body_seconds,
+        ),
+        traces=Traces(),
+        style=Style.of(hsts=settings.hsts, cross_origin=bool(settings.cors_origins)),
+        access_log=access_log,
+        log=log,
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with run_together(
+            access_log,
+            upstreams,
+            answers,
+            Purger(open_bus(settings.bus_url), answers),
+            Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
+            Loop("connection-guard", guard.sweep, interval=1.0, log=log),
+            Loop("access-log", access_log.flush, interval=0.25, log=log),
+        ):
+            log.info("started")
+            yield
+        log.info("stopped")
+
+    return Gateway(parts, guard=guard, lifespan=lifespan)
+
+
+def _upstreams(settings: Settings) -> Upstreams:
+    client = AiohttpClient(connections=settings.calls_per_upstream + settings.streams_per_upstream)
+    return Upstreams(
+        client,
+        {
+            name: Upstream(
+                name,
+                settings.upstream(name),
+                client=client,
+                now=time.monotonic,
+                deadline=settings.deadline_seconds,
+                calls=settings.calls_per_upstream,
+                streams=settings.streams_per_upstream,
+            )
+            for name in SERVICES
+        },
+    )
+
+
+def _verifier(settings: Settings) -> Verifier:
+    keys = JwksClient(settings.jwks_url or f"{settings.upstream('auth')}/api/auth/jwks.json")
+    return Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=SystemClock())

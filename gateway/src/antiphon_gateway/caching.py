@@ -1,0 +1,219 @@
+"""Public answers remembered for everybody: single flight, jittered expiry, stale while revalidating.
+
+Only answers without an identity come here (see `policy.Public`), under a key of everything that was sent
+upstream. An event purges by tag; a fetch that began before a purge is neither stored nor joined after it,
+so a private thing never comes back from the cache.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+import orjson
+from structlog.typing import FilteringBoundLogger
+
+from antiphon_common.cache import Cache
+from antiphon_gateway.problems import Refused
+
+MAX_BODY = 1024 * 1024
+STALE_ON_ERROR_SECONDS = 300.0
+_PURGE_MEMORY_SECONDS = 60.0
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A 200 answer as it is sent to clients; `etag` is among the headers. Times are of the wall clock."""
+
+    headers: Headers
+    body: bytes
+    etag: bytes
+    fresh_until: float
+    stale_until: float
+
+    def to_bytes(self) -> bytes:
+        head = orjson.dumps(
+            {
+                "headers": [
+                    [name.decode("latin-1"), value.decode("latin-1")] for name, value in self.headers
+                ],
+                "etag": self.etag.decode("latin-1"),
+                "fresh": self.fresh_until,
+                "stale": self.stale_until,
+            }
+        )
+        return head + b"\n" + self.body
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Remembered":
+        head, _, body = raw.partition(b"\n")
+        values = orjson.loads(head)
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in values["headers"]]
+        return cls(headers, body, values["etag"].encode("latin-1"), values["fresh"], values["stale"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What an upstream said to a request without identity, read whole."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+Fetch = Callable[[], Awaitable[Fetched]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    began: int
+    task: "asyncio.Task[Fetched | Remembered]"
+
+
+class _Purges:
+    """Which tags were purged when, for as long as a fetch may be under way."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._count = 0
+        self._by_tag: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def note(self, tags: Collection[str]) -> None:
+        self._count += 1
+        now = self._now()
+        for tag in tags:
+            self._by_tag[tag] = (self._count, now)
+            self._by_tag.move_to_end(tag)
+        while self._by_tag and next(iter(self._by_tag.values()))[1] < now - _PURGE_MEMORY_SECONDS:
+            self._by_tag.popitem(last=False)
+
+    def since(self, count: int, tags: Collection[str]) -> bool:
+        """Whether one of the tags was purged after this count."""
+        return count < self._count and any(self._by_tag.get(tag, (0, 0))[0] > count for tag in tags)
+
+
+class AnswerCache:
+    """Remembers answers behind the cache port."""
+
+    def __init__(self, store: Cache, *, now: Callable[[], float], log: FilteringBoundLogger) -> None:
+        self._store = store
+        self._now = now
+        self._log = log
+        self._purges = _Purges(now)
+        self._flights: dict[str, _Flight] = {}
+
+    async def start(self) -> None:
+        await self._store.start()
+
+    async def stop(self) -> None:
+        for flight in list(self._flights.values()):
+            flight.task.cancel()
+        await self._store.stop()
+
+    async def purge(self, tags: Collection[str]) -> None:
+        """Forget every answer that is made of one of these."""
+        self._purges.note(tags)
+        await self._store.purge(tags)
+
+    async def get(
+        self, key: str, *, seconds: float, tags: Collection[str], fetch: Fetch
+    ) -> Fetched | Remembered:
+        """The remembered answer, or what `fetch` brings. A stale one is given while a new one is fetched."""
+        raw = await self._store.get(key)
+        held = Remembered.from_bytes(raw) if raw else None
+        now = self._now()
+        if held and now < held.fresh_until:
+            return held
+        flight = self._flight(key, seconds=seconds, tags=tags, fetch=fetch)
+        if held and now < held.stale_until:
+            return held
+        try:
+            found = await asyncio.shield(flight.task)
+        except Refused:
+            if held and not self._purges.since(flight.began, tags):
+                return held
+            raise
+        if held and isinstance(found, Fetched) and found.status >= 500:
+            return held
+        return found
+
+    def _flight(self, key: str, *, seconds: float, tags: Collection[str], fetch: Fetch) -> _Flight:
+        flying = self._flights.get(key)
+        if flying and not self._purges.since(flying.began, tags):
+            return flying
+        began = self._purges.count
+        task = asyncio.create_task(self._fetch(key, began, seconds=seconds, tags=tags, fetch=fetch))
+        flight = self._flights[key] = _Flight(began, task)
+
+        def landed(done: "asyncio.Task[Fetched | Remembered]") -> None:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+            # A background refresh has nobody to tell; looking at the error keeps asyncio quiet about it.
+            if not done.cancelled() and done.exception():
+                self._log.info("refresh_failed", error=type(done.exception()).__name__)
+
+        task.add_done_callback(landed)
+        return flight
+
+    async def _fetch(
+        self, key: str, began: int, *, seconds: float, tags: Collection[str], fetch: Fetch
+    ) -> Fetched | Remembered:
+        found = await fetch()
+        if not _may_be_remembered(found) or self._purges.since(began, tags):
+            return found
+        remembered = _remember(found, seconds=seconds, now=self._now())
+        lifetime = remembered.stale_until - self._now() + STALE_ON_ERROR_SECONDS
+        await self._store.set(key, remembered.to_bytes(), seconds=lifetime, tags=tags)
+        if self._purges.since(began, tags):
+            # The purge ran while the store was writing and may have missed what was written.
+            await self._store.delete(key)
+        return remembered
+
+
+def _may_be_remembered(found: Fetched) -> bool:
+    """Only a plain 200 that is not called private, sets no cookie and varies by nothing else."""
+    if found.status != 200 or len(found.body) > MAX_BODY:
+        return False
+    for name, value in found.headers:
+        lowered = value.lower()
+        if name == b"set-cookie" or (
+            name == b"cache-control" and (b"private" in lowered or b"no-store" in lowered)
+        ):
+            return False
+        if name == b"vary" and not set(lowered.replace(b" ", b"").split(b",")) <= {
+            b"accept-encoding", b"authorization", b"origin", b"accept"
+        }:  # fmt: skip
+            return False
+    return True
+
+
+def _remember(found: Fetched, *, seconds: float, now: float) -> Remembered:
+    headers = [pair for pair in found.headers if pair[0] != b"content-length"]
+    etag = next((value for name, value in headers if name == b"etag"), None)
+    if etag is None:
+        etag = b'"%s"' % hashlib.blake2b(found.body, digest_size=12).hexdigest().encode()
+        headers.append((b"etag", etag))
+    if not any(name == b"cache-control" for name, _ in headers):
+        # Browsers keep it and ask each time: a purge here is then a purge there.
+        headers.append((b"cache-control", b"no-cache"))
+    # Answers made in the same moment must not all expire in the same moment.
+    fresh = seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
+    return Remembered(headers, found.body, etag, now + fresh, now + fresh + seconds)
+
+
+def not_modified(if_none_match: bytes | None, etag: bytes) -> bool:
+    """Whether the client's copy is still right (RFC 9110, 13.1.2: weak comparison)."""
+    if not if_none_match:
+        return False
+    if if_none_match.strip() == b"*":
+        return True
+    wanted = etag.removeprefix(b"W/")
+    return any(part.strip().removeprefix(b"W/") == wanted for part in if_none_match.split(b","))

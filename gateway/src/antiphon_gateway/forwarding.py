@@ -1,0 +1,199 @@
+"""From an admitted request to a service's answer: bytes both ways, nothing buffered that need not be.
+
+Small bodies and small answers are handled whole; large ones flow with the backpressure of both connections.
+An error of a service that is not problem+json never reaches the client: its place takes one of ours.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+
+from antiphon_gateway.budgets import JSON_BYTES, BodyReader, check_depth
+from antiphon_gateway.exchange import Exchange
+from antiphon_gateway.headers import answered_headers, has_body, upstream_headers
+from antiphon_gateway.matching import Target
+from antiphon_gateway.policy import Access, Body
+from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, Refused, foreign_error
+from antiphon_gateway.upstream import Answer, Broken, Interrupted, Request, Upstream, Upstreams, failure
+
+_WHOLE = 64 * 1024
+_IDLE_SECONDS = 30.0
+
+
+class Forwarder:
+    """Passes requests on and answers back."""
+
+    def __init__(self, upstreams: Upstreams, *, limits: Mapping[Body, int], slow_body_seconds: float) -> None:
+        self._upstreams = upstreams
+        self._limits = {Body.NONE: 0, Body.JSON: JSON_BYTES, **limits}
+        self._grace = slow_body_seconds
+
+    async def forward(self, exchange: Exchange, target: Target) -> None:
+        """Answer the exchange with what the service says. Raises `Refused` or `ClientGone`."""
+        route = target.route
+        reader = self._reader(exchange, route.body)
+        body = None
+        if reader is not None and route.body is Body.JSON:
+            body = await reader.whole()
+            check_depth(body)
+        upstream = self._upstreams[route.service]
+        bulkhead = upstream.bulkhead(stream=route.stream or route.body in (Body.UPLOAD, Body.IMAGE))
+        bulkhead.enter()
+        try:
+            if route.body in (Body.UPLOAD, Body.IMAGE):
+                await self._upload(exchange, target, reader, upstream)
+            elif route.stream and exchange.method == "GET":
+                await self._stream(exchange, target, upstream)
+            else:
+                await self._call(exchange, target, upstream, body)
+        except Broken as error:
+            raise failure(error) from error
+        finally:
+            bulkhead.leave()
+
+    def _reader(self, exchange: Exchange, kind: Body) -> BodyReader | None:
+        if not has_body(exchange.fields):
+            return None
+        if kind is Body.NONE:
+            raise Refused(400, "body_not_allowed", detail="This request takes no body.", close=True)
+        return BodyReader(exchange, limit=self._limits[kind], grace=self._grace)
+
+    async def _call(self, exchange: Exchange, target: Target, upstream: Upstream, body: bytes | None) -> None:
+        """Everything that is small: one deadline for the whole."""
+        request = request_for(exchange, target, body)
+        try:
+            async with upstream.deadline():
+                answer = await upstream.send(request)
+                await _pass_on(exchange, target, answer)
+        except TimeoutError:
+            raise upstream.timed_out() from None
+
+    async def _stream(self, exchange: Exchange, target: Target, upstream: Upstream) -> None:
+        """A long answer: the deadline is for its head, and a client that hangs up ends the reading."""
+        request = request_for(exchange, target, None)
+        try:
+            async with upstream.deadline():
+                answer = await upstream.send(request)
+        except TimeoutError:
+            raise upstream.timed_out() from None
+        watch = asyncio.create_task(_until_gone(exchange))
+        watch.add_done_callback(lambda _: answer.abort())
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS) as idle:
+                await _pass_on(exchange, target, answer, idle=idle)
+        except Broken:
+            if watch.done():
+                raise ClientGone from None
+            raise
+        finally:
+            watch.cancel()
+
+    async def _upload(
+        self, exchange: Exchange, target: Target, reader: BodyReader | None, upstream: Upstream
+    ) -> None:
+        """A long body: the service has the deadline to take each part, and again to answer after the last."""
+        if reader is None:
+            await self._call(exchange, target, upstream, None)
+            return
+        try:
+            async with upstream.deadline() as timer:
+                body = _clocked(reader, timer, upstream.deadline_seconds)
+                answer = await upstream.send(_upload_request(exchange, target, body, reader))
+                timer.reschedule(_in(upstream.deadline_seconds))
+                # Answered before the body was read: what is left of it must not be taken for a request.
+                exchange.close = reader.more
+                await _pass_on(exchange, target, answer)
+        except TimeoutError:
+            raise upstream.timed_out() from None
+        except Interrupted:
+            raise reader.failure or ClientGone() from None
+
+
+def _upload_request(
+    exchange: Exchange, target: Target, body: AsyncIterator[bytes], reader: BodyReader
+) -> Request:
+    request = request_for(exchange, target, body)
+    headers = list(request.headers)
+    if reader.length is not None:
+        headers.append(("content-length", str(reader.length)))
+    return replace(request, headers=headers, interrupted=lambda: reader.failure is not None)
+
+
+def request_for(exchange: Exchange, target: Target, body: bytes | AsyncIterator[bytes] | None) -> Request:
+    """What the service is sent: the path of the table, headers of the allow-list, and two of our own."""
+    route = target.route
+    headers = upstream_headers(exchange.fields, cookies=route.cookies)
+    if route.access is Access.ANONYMOUS:
+        headers = [pair for pair in headers if pair[0] != "authorization"]
+    headers.append(("traceparent", exchange.traceparent))
+    headers.append(("x-forwarded-for", exchange.address))
+    path = target.path(exchange.ids)
+    if exchange.query:
+        path = f"{path}?{exchange.query.decode('ascii')}"
+    # A HEAD of a route that has only GET: asked as GET, answered without the body.
+    return Request(route.method, path, headers, body)
+
+
+async def _pass_on(
+    exchange: Exchange, target: Target, answer: Answer, *, idle: asyncio.Timeout | None = None
+) -> None:
+    """Send a service's answer to the client; `idle` is moved on with every part of a long one."""
+    headers = answered_headers(answer.headers, cookies=target.route.cookies)
+    status = answer.status
+    named = dict(headers)
+    if status >= 400 and not named.get(b"content-type", b"").startswith(PROBLEM_JSON):
+        answer.abort()
+        raise foreign_error(status, headers)
+    if b"cache-control" not in named:
+        headers.append((b"cache-control", b"no-store"))
+    length = named.get(b"content-length")
+    if exchange.method == "HEAD":
+        # Either it has no body, or it was asked as GET and its body is not wanted.
+        answer.abort() if target.route.method == "GET" else await answer.read()
+        await exchange.start(status, headers)
+        await exchange.write(b"", more=False)
+    elif length is not None and int(length) <= _WHOLE:
+        body = await answer.read()
+        await exchange.start(status, headers)
+        await exchange.write(body, more=False)
+    else:
+        await exchange.start(status, headers)
+        await _flow(exchange, answer, idle)
+
+
+async def _flow(exchange: Exchange, answer: Answer, idle: asyncio.Timeout | None) -> None:
+    try:
+        while chunk := await answer.next():
+            if idle:
+                # The client may take its time (the connection guard watches it); the service may not.
+                idle.reschedule(None)
+            await exchange.write(chunk, more=True)
+            if idle:
+                idle.reschedule(_in(_IDLE_SECONDS))
+        await exchange.write(b"", more=False)
+    finally:
+        if not exchange.finished:
+            answer.abort()
+
+
+async def _until_gone(exchange: Exchange) -> None:
+    """Returns when the client has hung up."""
+    try:
+        while True:
+            await exchange.receive()
+    except ClientGone:
+        return
+
+
+async def _clocked(reader: BodyReader, timer: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
+    """The body; the clock runs only while the service holds a part, not while the client sends one."""
+    while reader.more:
+        timer.reschedule(None)
+        chunk = await reader.next()
+        timer.reschedule(_in(seconds))
+        if chunk:
+            yield chunk
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds

@@ -1,0 +1,58 @@
+"""The gateway's own pages for whoever runs it: is it alive, can it serve, which version."""
+
+import asyncio
+from collections.abc import Callable
+
+import orjson
+
+from antiphon_gateway.exchange import Exchange
+from antiphon_gateway.problems import Refused
+from antiphon_gateway.revocations import Revocations
+from antiphon_gateway.upstream import Upstreams
+
+VERSION = "0.1.0"
+_JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+_KEPT_SECONDS = 1.0
+
+
+class Operations:
+    """Answers `/healthz`, `/readyz` and `/version`."""
+
+    def __init__(self, upstreams: Upstreams, revocations: Revocations, *, now: Callable[[], float]) -> None:
+        self._upstreams = upstreams
+        self._revocations = revocations
+        self._now = now
+        self._asked_at = float("-inf")
+        self._missing: list[str] = []
+        self._asking = asyncio.Lock()
+
+    async def healthz(self, exchange: Exchange) -> None:
+        """The process lives."""
+        await exchange.answer(200, b'{"status":"ok"}', headers=_JSON)
+
+    async def version(self, exchange: Exchange) -> None:
+        await exchange.answer(200, orjson.dumps({"version": VERSION}), headers=_JSON)
+
+    async def readyz(self, exchange: Exchange) -> None:
+        """Whether every service is ready; asked at most once a second, however many want to know."""
+        async with self._asking:
+            if self._now() - self._asked_at > _KEPT_SECONDS:
+                self._missing = await self.missing()
+                self._asked_at = self._now()
+        missing = self._missing
+        body = {"status": "not ready" if missing else "ready", "missing": missing}
+        await exchange.answer(503 if missing else 200, orjson.dumps(body), headers=_JSON)
+
+    async def missing(self) -> list[str]:
+        """The names of what is not ready."""
+        names = self._upstreams.names()
+        ready = await asyncio.gather(*(self._ready(name) for name in names))
+        missing = [name for name, is_ready in zip(names, ready, strict=True) if not is_ready]
+        return missing if self._revocations.known else [*missing, "revocations"]
+
+    async def _ready(self, name: str) -> bool:
+        try:
+            status, _ = await self._upstreams.fetch(name, "/readyz")
+        except Refused:
+            return False
+        return status == 200

@@ -1,0 +1,127 @@
+"""The route table: everything that can be reached from outside, and under which policy. Nothing else is.
+
+A test compares it with the services' `openapi.json`, in both directions; `matching.compile_table` refuses to
+start with a line that makes no sense.
+"""
+
+from antiphon_gateway.policy import PRIVATE, Access, Body, Public, Rate, Route
+
+_ANONYMOUS, _ANYONE, _USER, _ADMIN = Access.ANONYMOUS, Access.ANYONE, Access.USER, Access.ADMIN
+_READ, _WRITE, _SEARCH = Rate.READ, Rate.WRITE, Rate.SEARCH
+_NONE, _JSON = Body.NONE, Body.JSON
+
+# A day: an image or waveform never changes under its id; a year is what the client is told.
+_IMMUTABLE = 24 * 3600
+
+_AUTH = (
+    Route("POST", "/api/auth/register", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON, cookies=True),
+    Route("POST", "/api/auth/login", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON, cookies=True),
+    Route("POST", "/api/auth/refresh", "auth", _ANONYMOUS, Rate.SESSION, PRIVATE, _JSON, cookies=True),
+    Route("POST", "/api/auth/logout", "auth", _USER, Rate.SESSION, PRIVATE, _JSON, cookies=True),
+    Route("POST", "/api/auth/logout-all", "auth", _USER, Rate.SESSION, PRIVATE, _JSON, cookies=True),
+    Route("GET", "/api/auth/sessions", "auth", _USER, _READ, PRIVATE, _NONE),
+    Route("DELETE", "/api/auth/sessions/{id}", "auth", _USER, _WRITE, PRIVATE, _NONE),
+    Route("GET", "/api/auth/jwks.json", "auth", _ANONYMOUS, _READ, Public(60, ("jwks",), shared=True), _NONE),
+)
+
+_ME = (
+    Route("GET", "/api/me", "user", _USER, _READ, PRIVATE, _NONE),
+    Route("PATCH", "/api/me", "user", _USER, _WRITE, PRIVATE, _JSON),
+    Route("PUT", "/api/me", "user", _USER, _WRITE, PRIVATE, _JSON),
+    Route("GET", "/api/auth/user", "user", _USER, _READ, PRIVATE, _NONE, upstream="/api/me"),
+    Route("PUT", "/api/auth/user", "user", _USER, _WRITE, PRIVATE, _JSON, upstream="/api/me"),
+    Route("GET", "/api/me/preferences", "user", _USER, _READ, PRIVATE, _NONE),
+    Route("PATCH", "/api/me/preferences", "user", _USER, _WRITE, PRIVATE, _JSON),
+    Route("GET", "/api/users/{id}", "user", _ANYONE, _READ, PRIVATE, _NONE),
+)
+
+_FILE = (
+    Route("POST", "/api/uploads", "file", _USER, Rate.UPLOAD, PRIVATE, Body.UPLOAD),
+    Route("GET", "/api/uploads", "file", _USER, _READ, PRIVATE, _NONE),
+    Route("GET", "/api/uploads/{id}", "file", _USER, _READ, PRIVATE, _NONE),
+    Route("DELETE", "/api/uploads/{id}", "file", _USER, _WRITE, PRIVATE, _NONE),
+    Route("POST", "/api/images", "file", _USER, Rate.UPLOAD, PRIVATE, Body.IMAGE),
+    Route("GET", "/api/images/{id}", "file", _ANYONE, _READ,
+          Public(_IMMUTABLE, ("image:{id}",), shared=True), _NONE),
+)  # fmt: skip
+
+_CATALOG = (
+    Route("GET", "/api/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/tracks/popular", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/tracks/recent", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/tracks/{id}", "catalog", _ANYONE, _READ,
+          Public(30, ("track:{id}", "credits")), _NONE),
+    Route("GET", "/api/tracks/{id}/waveform", "catalog", _ANYONE, _READ,
+          Public(_IMMUTABLE, ("track:{id}",)), _NONE),
+    Route("PATCH", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
+    Route("PUT", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _NONE),
+    Route("POST", "/api/tracks/{id}/publication", "catalog", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/tracks/{id}/publication", "catalog", _USER, _WRITE, PRIVATE, _NONE),
+    Route("GET", "/api/artists", "catalog", _ANYONE, _READ, Public(30, ("artists",)), _NONE),
+    Route("GET", "/api/artists/{id}", "catalog", _ANYONE, _READ,
+          Public(30, ("artist:{id}", "artists")), _NONE),
+    Route("GET", "/api/artists/{id}/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
+    Route("GET", "/api/artists/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
+    Route("GET", "/api/albums/{id}", "catalog", _ANYONE, _READ, Public(30, ("album:{id}", "albums")), _NONE),
+    Route("GET", "/api/albums/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/genres", "catalog", _ANYONE, _READ, Public(60, ("tracks",)), _NONE),
+)  # fmt: skip
+
+_PLAYLIST = (
+    Route("GET", "/api/playlists", "playlist", _USER, _READ, PRIVATE, _NONE),
+    Route("POST", "/api/playlists", "playlist", _USER, _WRITE, PRIVATE, _JSON),
+    Route("GET", "/api/playlists/public", "playlist", _ANYONE, _READ, Public(30, ("playlists",)), _NONE),
+    Route("GET", "/api/playlists/{id}", "playlist", _ANYONE, _READ, PRIVATE, _NONE),
+    Route("PATCH", "/api/playlists/{id}", "playlist", _USER, _WRITE, PRIVATE, _JSON),
+    Route("PUT", "/api/playlists/{id}", "playlist", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/playlists/{id}", "playlist", _USER, _WRITE, PRIVATE, _NONE),
+    Route("GET", "/api/playlists/{id}/items", "playlist", _ANYONE, _READ, PRIVATE, _NONE),
+    Route("POST", "/api/playlists/{id}/tracks", "playlist", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/playlists/{id}/tracks/{id}", "playlist", _USER, _WRITE, PRIVATE, _NONE),
+    Route("DELETE", "/api/playlists/{id}/items/{id}", "playlist", _USER, _WRITE, PRIVATE, _NONE),
+    Route("POST", "/api/playlists/{id}/items/{id}/move", "playlist", _USER, _WRITE, PRIVATE, _JSON),
+)
+
+
+def _saved(kind: str) -> tuple[Route, ...]:
+    """What a user keeps of one kind: list, add by body, add or remove by id, ask for several."""
+    path = f"/api/me/{kind}"
+    return (
+        Route("GET", path, "library", _USER, _READ, PRIVATE, _NONE),
+        Route("POST", path, "library", _USER, _WRITE, PRIVATE, _JSON),
+        Route("PUT", f"{path}/{{id}}", "library", _USER, _WRITE, PRIVATE, _JSON),
+        Route("DELETE", f"{path}/{{id}}", "library", _USER, _WRITE, PRIVATE, _NONE),
+        Route("GET", f"{path}/contains", "library", _USER, _READ, PRIVATE, _NONE),
+    )
+
+
+_LIBRARY = (
+    *_saved("tracks"),
+    *_saved("liked"),
+    *_saved("albums"),
+    *_saved("playlists"),
+    Route("POST", "/api/plays", "library", _USER, _WRITE, PRIVATE, _JSON),
+    Route("GET", "/api/me/recently-played", "library", _USER, _READ, PRIVATE, _NONE),
+)
+
+_STREAM = (
+    Route("GET", "/api/stream/{id}", "stream", _ANYONE, Rate.STREAM, PRIVATE, _NONE, stream=True),
+    Route("HEAD", "/api/stream/{id}", "stream", _ANYONE, Rate.STREAM, PRIVATE, _NONE),
+    Route("POST", "/api/stream/resolve", "stream", _USER, Rate.STREAM, PRIVATE, _JSON),
+)
+
+# Not remembered: an event purges before the index has caught up, and the old answer would come back to stay.
+_SEARCH_ROUTES = (
+    Route("GET", "/api/search", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+    Route("GET", "/api/search/tracks", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+    Route("GET", "/api/search/artists", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+    Route("GET", "/api/search/albums", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+    Route("GET", "/api/search/playlists", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+    Route("GET", "/api/search/suggest", "search", _ANYONE, _SEARCH, PRIVATE, _NONE),
+)
+
+ROUTES: tuple[Route, ...] = (
+    *_AUTH, *_ME, *_FILE, *_CATALOG, *_PLAYLIST, *_LIBRARY, *_STREAM, *_SEARCH_ROUTES,
+)  # fmt: skip

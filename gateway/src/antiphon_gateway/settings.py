@@ -1,0 +1,91 @@
+"""What the gateway can be told, from the environment (`GATEWAY_...`). There are no defaults for addresses."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
+
+_MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Times are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    bus_url: str
+    cache_url: str = "memory:"
+    auth_url: str
+    user_url: str
+    file_url: str
+    catalog_url: str
+    playlist_url: str
+    library_url: str
+    stream_url: str
+    search_url: str
+    jwks_url: str | None = Field(default=None, description="Default: what auth_url publishes")
+    token_issuer: str = "antiphon"
+    token_audience: str = "antiphon"
+    revocation_poll_seconds: Annotated[float, Field(gt=0, le=2)] = 1.0
+
+    allowed_hosts: tuple[str, ...] = Field(
+        default=("localhost", "127.0.0.1", "[::1]"),
+        description="Host header values; a name without a listen port means any",
+    )
+    trusted_proxies: Annotated[int, Field(ge=0, le=8)] = Field(
+        default=0, description="How many proxies stand before the gateway and append to X-Forwarded-For"
+    )
+    proxy_networks: tuple[str, ...] = Field(
+        default=("127.0.0.0/8", "::1/128"), description="From where such a proxy connects"
+    )
+    cors_origins: tuple[str, ...] = Field(default=(), description="Exact origins; none switches CORS off")
+    hsts: bool = Field(default=False, description="The gateway is reached by https only")
+
+    max_upload_bytes: Annotated[int, Field(gt=0)] = 201 * _MIB
+    max_image_bytes: Annotated[int, Field(gt=0)] = 9 * _MIB
+    rates: dict[str, str] = Field(
+        default_factory=dict, description='Replaces limits of rate classes: {"auth": "30/60"} is 30 a minute'
+    )
+    connections: Annotated[int, Field(gt=0)] = 2000
+    connections_per_address: Annotated[int, Field(gt=0)] = 50
+    head_seconds: Annotated[float, Field(gt=0)] = 10.0
+    slow_body_seconds: Annotated[float, Field(gt=0)] = 10.0
+    stalled_write_seconds: Annotated[float, Field(gt=0)] = 30.0
+    deadline_seconds: Annotated[float, Field(gt=0)] = 10.0
+    calls_per_upstream: Annotated[int, Field(gt=0)] = 256
+    streams_per_upstream: Annotated[int, Field(gt=0)] = 512
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_file: Path | None = Field(default=None, description="JSON lines go here instead of standard error")
+    access_log: bool = True
+
+    @field_validator("proxy_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not origin.startswith(("http://", "https://")) or origin.endswith("/") for origin in value):
+            raise ValueError("an origin is scheme://host[:port] without a path; there is no wildcard")
+        return value
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        for service in SERVICES:
+            if not self.upstream(service).startswith("http://"):
+                raise ValueError(f"{service}_url must start with http://")
+        return self
+
+    def upstream(self, service: str) -> str:
+        """The base URL of a service, without a trailing slash."""
+        return str(getattr(self, f"{service}_url")).rstrip("/")
