@@ -1,0 +1,1 @@
+"""Artists, albums and tracks: values and their rules. Nothing here reads or writes."""

@@ -1,0 +1,150 @@
+"""Tracks as they are shown: pages, one track, its waveform. Each page is one query without ORM objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import RowMapping, Select, select
+
+from antiphon_catalog.domain.folding import fold
+from antiphon_catalog.queries.paging import Slice, Sort, page
+from antiphon_catalog.queries.viewing import Viewer, readable_track
+from antiphon_catalog.tables import PersonRow, TrackArtistRow, TrackGenreRow, TrackRow, WaveformRow
+from antiphon_common.db import Database
+from antiphon_common.errors import NotFound
+from antiphon_common.pages import Page
+
+TrackSort = Literal["recent", "popular", "most_liked", "title"]
+View = Mapping[str, object]
+
+_SORTS: Mapping[TrackSort, tuple[str, type, bool]] = {
+    "recent": ("published_at", datetime, True),
+    "popular": ("play_count", int, True),
+    "most_liked": ("like_count", int, True),
+    "title": ("title_key", str, False),
+}
+_SHOWN = (
+    TrackRow.id, TrackRow.owner_id, TrackRow.status, TrackRow.visibility, TrackRow.title,
+    TrackRow.title_key, TrackRow.credits, TrackRow.album_id, TrackRow.album_title, TrackRow.disc_number,
+    TrackRow.track_number, TrackRow.position, TrackRow.genres, TrackRow.explicit, TrackRow.release_date,
+    TrackRow.cover_id, TrackRow.dominant_color, TrackRow.duration_ms, TrackRow.gain_db, TrackRow.peak,
+    TrackRow.created_at, TrackRow.published_at, TrackRow.like_count, TrackRow.play_count, TrackRow.revision,
+    PersonRow.name.label("uploader_name"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFilter:
+    """Which tracks a list holds. With `owner_id` that person's, drafts included; else the public ones."""
+
+    owner_id: UUID | None = None
+    genre: str | None = None
+    artist_id: UUID | None = None
+    album_id: UUID | None = None
+    year_from: int | None = None
+    year_to: int | None = None
+
+
+async def list_tracks(database: Database, wanted: TrackFilter, sort: TrackSort, part: Slice) -> Page[View]:
+    """A page of tracks in one of the orders everybody may ask for."""
+    field, kind, descending = _SORTS[sort]
+    if wanted.owner_id and field == "published_at":
+        # Drafts were never published, and a list of one's own has them, too.
+        field = "created_at"
+    by_genre = wanted.genre is not None and not wanted.owner_id
+    # Sorted by the columns that the genre's own table repeats, a page of a genre is one walk of an index.
+    source: Any = TrackGenreRow if by_genre else TrackRow
+    row_id = TrackGenreRow.track_id if by_genre else TrackRow.id
+    query = _filtered(_shown(), wanted)
+    if by_genre:
+        query = query.join(TrackGenreRow, TrackGenreRow.track_id == TrackRow.id)
+        query = query.where(TrackGenreRow.genre_key == fold(wanted.genre or ""), TrackGenreRow.listed)
+    chosen = Sort(field, getattr(source, field), row_id, kind, descending)
+    scope = f"tracks:{'mine:' if wanted.owner_id else ''}{sort}"
+    async with database.read() as connection:
+        return await page(connection, query, chosen, part=part, scope=scope, view=track_view)
+
+
+async def album_tracks(database: Database, wanted: TrackFilter, part: Slice) -> Page[View]:
+    """A page of an album, in the order of the album."""
+    sort = Sort("position", TrackRow.position, TrackRow.id, int, descending=False)
+    query = _filtered(_shown(), wanted)
+    async with database.read() as connection:
+        return await page(connection, query, sort, part=part, scope="tracks:album", view=track_view)
+
+
+async def one_track(database: Database, track_id: UUID, viewer: Viewer) -> View:
+    """A track. Raises `NotFound`, also for one the viewer may not know of."""
+    query = _shown().where(TrackRow.id == track_id, readable_track(viewer))
+    async with database.read() as connection:
+        row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        raise _unknown()
+    return track_view(row)
+
+
+async def waveform(database: Database, track_id: UUID, viewer: Viewer) -> tuple[str, bool]:
+    """The waveform of a track and whether everybody may see it. Raises `NotFound`."""
+    query = select(WaveformRow.data, TrackRow.listed).join(TrackRow, TrackRow.id == WaveformRow.track_id)
+    async with database.read() as connection:
+        row = (await connection.execute(query.where(TrackRow.id == track_id, readable_track(viewer)))).first()
+    if row is None:
+        raise _unknown()
+    return row.data, row.listed
+
+
+def track_view(row: RowMapping) -> dict[str, object]:
+    """A track as the API shows it, in lists and alone."""
+    uploader = {"id": row["owner_id"], "name": row["uploader_name"]}
+    album = {"id": row["album_id"], "title": row["album_title"]} if row["album_id"] else None
+    return {
+        "id": row["id"],
+        "title": row["title"],
+        "artists": row["credits"],
+        "album": album,
+        "disc_number": row["disc_number"],
+        "track_number": row["track_number"],
+        "duration_ms": row["duration_ms"],
+        "genres": row["genres"],
+        "explicit": row["explicit"],
+        "release_date": row["release_date"],
+        "cover": row["cover_id"],
+        "dominant_color": row["dominant_color"],
+        "gain_db": row["gain_db"],
+        "peak": row["peak"],
+        "play_count": row["play_count"],
+        "like_count": row["like_count"],
+        "uploader": uploader,
+        "status": row["status"],
+        "visibility": row["visibility"],
+        "created_at": row["created_at"],
+        "published_at": row["published_at"],
+        "revision": row["revision"],
+    }
+
+
+def _shown() -> Select[Any]:
+    return select(*_SHOWN).outerjoin(PersonRow, PersonRow.user_id == TrackRow.owner_id)
+
+
+def _filtered(query: Select[Any], wanted: TrackFilter) -> Select[Any]:
+    query = query.where(TrackRow.owner_id == wanted.owner_id if wanted.owner_id else TrackRow.listed)
+    if wanted.owner_id and wanted.genre is not None:
+        of_genre = select(TrackGenreRow.track_id).where(TrackGenreRow.genre_key == fold(wanted.genre))
+        query = query.where(TrackRow.id.in_(of_genre))
+    if wanted.artist_id:
+        of_artist = select(TrackArtistRow.track_id).where(TrackArtistRow.artist_id == wanted.artist_id)
+        query = query.where(TrackRow.id.in_(of_artist))
+    if wanted.album_id:
+        query = query.where(TrackRow.album_id == wanted.album_id)
+    if wanted.year_from is not None:
+        query = query.where(TrackRow.release_year >= wanted.year_from)
+    if wanted.year_to is not None:
+        query = query.where(TrackRow.release_year <= wanted.year_to)
+    return query
+
+
+def _unknown() -> NotFound:
+    return NotFound("track_not_found", "There is no such track.")

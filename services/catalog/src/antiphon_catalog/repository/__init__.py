@@ -1,0 +1,48 @@
+"""Remembers the catalogue: rows in, dataclasses out, one transaction a unit."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from antiphon_catalog.repository.albums import SqlAlbums
+from antiphon_catalog.repository.artists import SqlArtists
+from antiphon_catalog.repository.projections import SqlCounters, SqlGoneUploads, SqlPeople
+from antiphon_catalog.repository.tracks import SqlTracks
+from antiphon_catalog.tables import INBOX, OUTBOX
+from antiphon_common.clock import Clock
+from antiphon_common.db import Database, inbox, outbox
+from antiphon_contracts.event import Event
+
+
+class SqlUnit:
+    """One transaction of this service."""
+
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self.tracks = SqlTracks(session)
+        self.artists = SqlArtists(session)
+        self.albums = SqlAlbums(session)
+        self.counters = SqlCounters(session)
+        self.people = SqlPeople(session)
+        self.gone_uploads = SqlGoneUploads(session)
+        self.announced = False
+
+    async def announce(self, *events: Event) -> None:
+        self.announced = True
+        await outbox.announce(self._session, OUTBOX, events, self._clock)
+
+    async def first_time(self, consumer: str, event_id: UUID) -> bool:
+        return await inbox.first_time(self._session, INBOX, consumer, event_id, self._clock)
+
+
+@asynccontextmanager
+async def unit_of_work(database: Database, clock: Clock, relay: outbox.Relay) -> AsyncIterator[SqlUnit]:
+    """Open a unit; it is committed when the block ends, and then the relay is told."""
+    async with database.write() as session:
+        unit = SqlUnit(session, clock)
+        yield unit
+    if unit.announced:
+        relay.wake()

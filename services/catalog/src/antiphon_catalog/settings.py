@@ -1,0 +1,11 @@
+"""What the catalog service can be told."""
+
+from pydantic_settings import SettingsConfigDict
+
+from antiphon_common.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables begin with `CATALOG_`."""
+
+    model_config = SettingsConfigDict(env_prefix="CATALOG_")

@@ -1,0 +1,1 @@
+"""What changes the catalogue. Each function receives an open unit; the caller commits."""
