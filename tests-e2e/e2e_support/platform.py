@@ -13,7 +13,9 @@ from pathlib import Path
 
 ANTIPHON = [sys.executable, "-m", "antiphon_cli"]
 # Journeys make many accounts and requests from one address, which the limits are there to stop.
-_GENEROUS = json.dumps(dict.fromkeys(("auth", "read", "write", "upload", "stream", "search"), "100000/60"))
+_GENEROUS = json.dumps(
+    dict.fromkeys(("auth", "session", "read", "write", "upload", "stream", "search", "failed"), "100000/60")
+)
 
 
 class PlatformProcess:

@@ -1,0 +1,46 @@
+"""From the 202 of an upload to the search that finds it: four-minute tracks, p95 at most 3 s."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from _stack import Person, PlatformProcess, make_audio
+
+ROUNDS, SECONDS = 12, 240
+
+
+async def measure(directory: Path) -> None:
+    platform = PlatformProcess(directory / "data")
+    platform.start()
+    took = []
+    try:
+        async with Person(platform.url, "Ada") as ada:
+            await ada.register()
+            for number in range(ROUNDS):
+                title = f"Fresh Numbered{number:03d}"
+                file = make_audio(
+                    directory / f"{number}.mp3",
+                    seconds=SECONDS,
+                    pitch=200 + number,
+                    title=title,
+                    artist="Bench",
+                )
+                await ada.upload(file)
+                accepted = time.monotonic()
+                while not await ada.found(title):
+                    await asyncio.sleep(0.02)
+                took.append(time.monotonic() - accepted)
+    finally:
+        platform.stop()
+    took.sort()
+    p95 = took[min(len(took) - 1, round(len(took) * 0.95))]
+    print(
+        f"202 to searchable, {SECONDS} s tracks, {ROUNDS} rounds: median {statistics.median(took):.2f} s, p95 {p95:.2f} s (target <= 3)"
+    )
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(Path(folder)))
