@@ -17,6 +17,7 @@ from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
 from antiphon_common.db.database import Database
 from antiphon_common.db.migrations import migrate
+from antiphon_common.errors import ServiceError
 from antiphon_common.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -28,11 +29,7 @@ def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: s
     """Parse the command line, run one command, and exit: 0 done, 1 failed, 2 wrong usage or settings."""
     arguments = _parser(package).parse_args()
     if arguments.command == "openapi":
-        # Only the shape is needed, so any settings do.
-        nowhere = settings_class(
-            database_url="sqlite+aiosqlite://", bus_url="inproc:", jwks_url="file:///dev/null"
-        )
-        _print(create_app(nowhere).openapi())
+        sys.stdout.buffer.write(openapi_document(create_app, settings_class))
         return
     try:
         settings = settings_class()
@@ -42,6 +39,16 @@ def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: s
             prefix = settings_class.model_config.get("env_prefix", "")
             print(f"{prefix}{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    try:
+        _run(create_app, settings, package, arguments)
+    except ServiceError as error:
+        print(f"{error.code}: {error.detail}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _run(
+    create_app: Callable[[S], FastAPI], settings: S, package: str, arguments: argparse.Namespace
+) -> None:
     if arguments.command == "serve":
         serve(create_app(settings), settings)
     elif arguments.command == "migrate":
@@ -62,8 +69,11 @@ def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
 
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    uvicorn.Server(server_config(app, settings.host, settings.port)).run()
+    """Serve until SIGTERM or SIGINT; exit with 1 when the service could not start."""
+    server = uvicorn.Server(server_config(app, settings.host, settings.port))
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 def _parser(package: str) -> argparse.ArgumentParser:
@@ -126,5 +136,18 @@ async def dead_letters(bus: Bus, action: str, consumer: str, ids: Sequence[str])
     return {"consumer": consumer, "items": items}
 
 
+def openapi_document(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> bytes:
+    """The OpenAPI document of a service as its snapshot is written: indented, keys sorted."""
+    # Only the shape is needed, so any settings do, and none of them is checked.
+    nowhere = settings_class.model_construct(
+        database_url="sqlite+aiosqlite://", bus_url="inproc:", jwks_url="file:///dev/null"
+    )
+    return _pretty(create_app(nowhere).openapi())
+
+
 def _print(body: object) -> None:
-    sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    sys.stdout.buffer.write(_pretty(body))
+
+
+def _pretty(body: object) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
