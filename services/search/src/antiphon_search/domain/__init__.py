@@ -12,14 +12,27 @@ from antiphon_search.domain.asking import (
     SearchRequest,
     read_query,
 )
-from antiphon_search.domain.documents import KINDS, Document, Kind, Terms, genre_key, popularity, terms_of
+from antiphon_search.domain.documents import (
+    KINDS,
+    Counts,
+    Document,
+    Entry,
+    Kind,
+    Terms,
+    genre_key,
+    popularity,
+    terms_of,
+)
+from antiphon_search.domain.folding import fold
 from antiphon_search.domain.matching import Span, did_you_mean, highlights
 
 __all__ = [
     "KINDS",
     "MAX_QUERY_CHARACTERS",
     "MODES",
+    "Counts",
     "Document",
+    "Entry",
     "Filters",
     "Found",
     "Group",
@@ -31,6 +44,7 @@ __all__ = [
     "Span",
     "Terms",
     "did_you_mean",
+    "fold",
     "genre_key",
     "highlights",
     "popularity",

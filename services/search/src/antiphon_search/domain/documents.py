@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 from uuid import UUID
@@ -39,6 +39,29 @@ class Document:
     genres: tuple[str, ...] = ()
     year: int | None = None
     popularity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document at a revision of its publisher, with what an answer shows of it (JSON values)."""
+
+    document: Document
+    revision: int
+    shown: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Absolute counts of a track, each with the revision of its own counter."""
+
+    plays: int = 0
+    plays_revision: int = 0
+    likes: int = 0
+    likes_revision: int = 0
+
+    @property
+    def popularity(self) -> int:
+        return popularity(plays=self.plays, likes=self.likes)
 
 
 @dataclass(frozen=True, slots=True)
