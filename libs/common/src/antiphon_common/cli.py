@@ -5,7 +5,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, cast
 
 import orjson
 import uvicorn
@@ -142,7 +142,7 @@ def openapi_document(create_app: Callable[[S], FastAPI], settings_class: type[S]
     nowhere = settings_class.model_construct(
         database_url="sqlite+aiosqlite://", bus_url="inproc:", jwks_url="file:///dev/null"
     )
-    return _pretty(create_app(nowhere).openapi())
+    return _pretty(create_app(cast(S, nowhere)).openapi())
 
 
 def _print(body: object) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -169,13 +169,17 @@ async def _write(part: Path, chunks: AsyncIterator[bytes]) -> int:
             pending.append(chunk)
             waiting += len(chunk)
             if waiting >= _WRITE_AT_ONCE:
-                with _storing():
-                    size += await _in_thread(partial(_write_all, file.fileno(), b"".join(pending)))
+                size += await _append(file.fileno(), pending)
                 pending, waiting = [], 0
+        size += await _append(file.fileno(), pending)
         with _storing():
-            size += await _in_thread(partial(_write_all, file.fileno(), b"".join(pending)))
             await _in_thread(partial(os.fsync, file.fileno()))
     return size
+
+
+async def _append(descriptor: int, parts: Sequence[bytes]) -> int:
+    with _storing():
+        return await _in_thread(partial(_write_all, descriptor, b"".join(parts)))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -4,8 +4,8 @@ A consumer's handlers are a mapping from event class to `async (unit, event) -> 
 and what a handler refuses is a dead letter; `Unavailable` is retried; a message seen before does nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -58,24 +58,26 @@ class Consumer(Generic[U]):
     async def handle(self, body: bytes) -> None:
         """Handle one message. Raises what the bus decides on: retry, or dead letter."""
         envelope, event, handler = self._decode(body)
-        with self._telemetry.span(
-            f"consume {envelope.type}", parent=envelope.traceparent, kind=SpanKind.CONSUMER
-        ):
-            try:
-                async with self._open_unit() as unit:
-                    if await unit.first_time(self.name, envelope.id):
-                        await handler(unit, event)
-            except Unavailable as error:
-                self._log.warning(
-                    "message_postponed", type=envelope.type, id=str(envelope.id), code=error.code
-                )
-                raise
-            except ServiceError as error:
-                self._log.error("message_refused", type=envelope.type, id=str(envelope.id), code=error.code)
-                raise
-            except Exception:
-                self._log.exception("message_failed", type=envelope.type, id=str(envelope.id))
-                raise
+        name, parent = f"consume {envelope.type}", envelope.traceparent
+        with self._telemetry.span(name, parent=parent, kind=SpanKind.CONSUMER), self._logged(envelope):
+            async with self._open_unit() as unit:
+                if await unit.first_time(self.name, envelope.id):
+                    await handler(unit, event)
+
+    @contextmanager
+    def _logged(self, envelope: Envelope) -> Iterator[None]:
+        message = {"type": envelope.type, "id": str(envelope.id)}
+        try:
+            yield
+        except Unavailable as error:
+            self._log.warning("message_postponed", **message, code=error.code)
+            raise
+        except ServiceError as error:
+            self._log.error("message_refused", **message, code=error.code)
+            raise
+        except Exception:
+            self._log.exception("message_failed", **message)
+            raise
 
     def _decode(self, body: bytes) -> tuple[Envelope, Announceable, Callable[[U, Any], Awaitable[None]]]:
         try:
