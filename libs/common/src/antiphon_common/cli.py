@@ -5,7 +5,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, TypeVar, cast, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 import uvicorn

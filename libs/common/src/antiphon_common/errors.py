@@ -55,6 +55,10 @@ class NotFound(ServiceError):
     """No such thing, or the caller may not know of it: both look the same."""
 
 
+class Gone(ServiceError):
+    """It was here, was used up, and will not come back."""
+
+
 class Conflict(ServiceError):
     """The present state refuses the change."""
 
