@@ -4,16 +4,39 @@
 spell as text, so they alone are read leniently.
 """
 
+import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _spelt_out(value: object) -> object:
+    # Read leniently, a number of seconds or a date alone would be a moment, too.
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a moment like 2026-01-31T12:00:00Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of bounds") from error
+
+
 Id = Annotated[UUID, Field(strict=False)]
-Moment = Annotated[AwareDatetime, Field(strict=False)]
+Moment = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_spelt_out), AfterValidator(_in_utc)
+]  # fmt: skip
+"""An RFC 3339 moment, converted to UTC."""
+
 
 _FORBIDDEN = {"Cc", "Cs", "Co", "Cn"}
 _ALLOWED = {"\n", "\t"}
