@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from _stack import PASSWORD, Person, PlatformProcess, antiphon, make_audio
+
 from antiphon_file.adapters.pool import ReaderPool
 from antiphon_file.adapters.reader import ChildReader
 

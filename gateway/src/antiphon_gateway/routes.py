@@ -15,6 +15,7 @@ _IMMUTABLE = 24 * 3600
 
 _AUTH = (
     Route("POST", "/api/auth/register", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON, cookies=True),
+    Route("POST", "/api/auth/bootstrap", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON),
     Route("POST", "/api/auth/login", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON, cookies=True),
     Route("POST", "/api/auth/refresh", "auth", _ANONYMOUS, Rate.SESSION, PRIVATE, _JSON, cookies=True),
     Route("POST", "/api/auth/logout", "auth", _USER, Rate.SESSION, PRIVATE, _JSON, cookies=True),
@@ -30,6 +31,8 @@ _ME = (
     Route("PUT", "/api/me", "user", _USER, _WRITE, PRIVATE, _JSON),
     Route("GET", "/api/auth/user", "user", _USER, _READ, PRIVATE, _NONE, upstream="/api/me"),
     Route("PUT", "/api/auth/user", "user", _USER, _WRITE, PRIVATE, _JSON, upstream="/api/me"),
+    Route("PUT", "/api/me/avatar", "user", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/me/avatar", "user", _USER, _WRITE, PRIVATE, _NONE),
     Route("GET", "/api/me/preferences", "user", _USER, _READ, PRIVATE, _NONE),
     Route("PATCH", "/api/me/preferences", "user", _USER, _WRITE, PRIVATE, _JSON),
     Route("GET", "/api/users/{id}", "user", _ANYONE, _READ, PRIVATE, _NONE),

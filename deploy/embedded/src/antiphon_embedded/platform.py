@@ -40,7 +40,7 @@ class Platform:
         data = self.data.absolute()
         with _data_directory(data), _sockets(self.host, self.port) as listeners:
             ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
-            house = House(data, f"http://{_printable(self.host)}:{ports['gateway']}")
+            house = House(data, f"http://{_public_name(self.host)}:{ports['gateway']}")
             await asyncio.to_thread(_migrate_all, house)
             await _bind_queues(house)
             components = self._components(house, listeners, ports)
@@ -155,6 +155,11 @@ def _names(host: str) -> tuple[str, ...]:
         with contextlib.suppress(OSError):
             names |= {_printable(str(info[4][0])) for info in getaddrinfo(gethostname(), None)}
     return tuple(sorted(names))
+
+
+def _public_name(host: str) -> str:
+    """What people type to reach this listen address from the same machine."""
+    return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else _printable(host)  # noqa: S104 - compared
 
 
 def _printable(host: str) -> str:
