@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+import pytest_asyncio
 import uvicorn
 import uvloop
 
@@ -47,6 +48,34 @@ class Seen:
         return next((value for key, value in self.headers if key == name), None)
 
 
+async def reply(
+    send: Any,
+    status: int,
+    body: object,
+    headers: dict[str, str] | None = None,
+    kind: str = "application/json",
+) -> None:
+    """Send a small answer."""
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    named = {"content-type": kind, "content-length": str(len(raw)), **(headers or {})}
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": raw})
+
+
+async def read_body(seen: Seen) -> bytes:
+    """The body of a request that reached the upstream."""
+    parts, more = [], True
+    while more:
+        message = await seen.receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    seen.body = b"".join(parts)
+    return seen.body
+
+
 @dataclass
 class FakeServices:
     """All eight services in one app: it answers what a test told it to, else an echo of the request."""
@@ -58,6 +87,8 @@ class FakeServices:
     ready_status: int = 200
     documents: dict[str, object] = field(default_factory=dict)
     port: int = 0
+    reply = staticmethod(reply)
+    read_body = staticmethod(read_body)
 
     def reset(self) -> None:
         self.seen.clear()
@@ -89,34 +120,6 @@ class FakeServices:
         return [seen.path for seen in self.seen]
 
 
-async def reply(
-    send: Any,
-    status: int,
-    body: object,
-    headers: dict[str, str] | None = None,
-    kind: str = "application/json",
-) -> None:
-    """Send a small answer."""
-    raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    named = {"content-type": kind, "content-length": str(len(raw)), **(headers or {})}
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": raw})
-
-
-async def read_body(seen: Seen) -> bytes:
-    """The body of a request that reached the upstream."""
-    parts, more = [], True
-    while more:
-        message = await seen.receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionError
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    seen.body = b"".join(parts)
-    return seen.body
-
-
 async def echo(seen: Seen, send: Any) -> None:
     """Answer with what arrived."""
     try:
@@ -128,50 +131,6 @@ async def echo(seen: Seen, send: Any) -> None:
         "bytes": len(seen.body),
     }  # fmt: skip
     await reply(send, 200, body)
-
-
-@dataclass
-class Site:
-    """A running gateway with its services."""
-
-    port: int
-    services: FakeServices
-    tokens: TokenMaker
-    gateway: Gateway
-    settings: Settings
-    http: aiohttp.ClientSession
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def bearer(self, **claims: Any) -> dict[str, str]:
-        return self.tokens.bearer(**claims)
-
-    async def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
-        """Send bytes, then read until the gateway closes or has been silent for a moment."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(data)
-            await writer.drain()
-            answer = b""
-            with contextlib.suppress(TimeoutError, ConnectionResetError):
-                async with asyncio.timeout(seconds):
-                    while True:
-                        # After an answer, silence means that no second one is coming.
-                        chunk = await asyncio.wait_for(reader.read(65536), 0.15 if answer else seconds)
-                        if not chunk:
-                            break
-                        answer += chunk
-            return answer
-        finally:
-            writer.close()
-
-    async def get(self, path: str, *, headers: dict[str, str] | None = None, method: str = "GET") -> "Reply":
-        """Send one request whose path is not touched by any client library."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        return parse(await self.raw("\r\n".join([*lines, "", ""]).encode("latin-1")), head=method == "HEAD")
 
 
 @dataclass(frozen=True)
@@ -203,6 +162,52 @@ def parse(raw: bytes, *, head: bool = False) -> Reply:
     else:
         body = rest[: int(headers.get("content-length", "0"))]
     return Reply(int(first.split(" ")[1]), headers, body)
+
+
+@dataclass
+class Site:
+    """A running gateway with its services."""
+
+    port: int
+    services: FakeServices
+    tokens: TokenMaker
+    gateway: Gateway
+    settings: Settings
+    http: aiohttp.ClientSession
+    parse = staticmethod(parse)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def bearer(self, **claims: Any) -> dict[str, str]:
+        return self.tokens.bearer(**claims)
+
+    async def raw(self, data: bytes, *, seconds: float = 5.0, quiet: float = 0.15) -> bytes:
+        """Send bytes, then read until the gateway closes or has been quiet for a moment after an answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            await writer.drain()
+            answer = b""
+            with contextlib.suppress(TimeoutError, ConnectionResetError):
+                async with asyncio.timeout(seconds):
+                    while True:
+                        # After an answer, silence means that no second one is coming.
+                        chunk = await asyncio.wait_for(reader.read(65536), quiet if answer else seconds)
+                        if not chunk:
+                            break
+                        answer += chunk
+            return answer
+        finally:
+            writer.close()
+
+    async def get(self, path: str, *, headers: dict[str, str] | None = None, method: str = "GET") -> "Reply":
+        """Send one request whose path is not touched by any client library."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        data = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return parse(await self.raw(data, quiet=5.0), head=method == "HEAD")
 
 
 @contextlib.asynccontextmanager
@@ -259,3 +264,23 @@ async def _until_ready(site: Site) -> None:
     async with asyncio.timeout(5):
         while not revocations.known and site.services.feed_status == 200:
             await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def new_site() -> Callable[..., contextlib.AbstractAsyncContextManager[Site]]:
+    """Makes a site of its own for a test that needs other settings."""
+    return running_site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One site for all tests of a module; `site` gives it to a test with nothing left from the last one."""
+    async with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    """The module's site, with the answers of its services back to an echo."""
+    shared_site.services.reset()
+    return shared_site

@@ -64,6 +64,8 @@ class AiohttpClient:
             max_field_size=16 * 1024,
             read_bufsize=64 * 1024,
         )
+        # Its own second try would double every retry that the budget allows. There is no public switch.
+        self._session._retry_connection = False  # noqa: SLF001 - a test fails when this stops working
 
     async def stop(self) -> None:
         if self._session:

@@ -19,11 +19,11 @@ from antiphon_gateway.cors import Cors
 from antiphon_gateway.exchange import Exchange, Receive, Scope, Send, Style
 from antiphon_gateway.forwarding import Forwarder
 from antiphon_gateway.guard import Guard
-from antiphon_gateway.headers import read_fields
+from antiphon_gateway.headers import check_framing, has_body, read_fields
 from antiphon_gateway.hosts import Hosts
 from antiphon_gateway.matching import Found, Table, Target
 from antiphon_gateway.paths import canonical_path, check_target
-from antiphon_gateway.policy import Rate
+from antiphon_gateway.policy import Body, Rate
 from antiphon_gateway.problems import ClientGone, Refused
 from antiphon_gateway.ratelimit import FAILED, RateLimiter
 from antiphon_gateway.tracing import Traces
@@ -101,6 +101,7 @@ class Gateway:
         raw_path = scope["raw_path"]
         check_target(raw_path, exchange.query)
         fields = exchange.fields = read_fields(scope["headers"])
+        check_framing(fields, http_version=scope["http_version"])
         exchange.trace_id, exchange.traceparent = parts.traces.continued(fields.get(b"traceparent"))
         peer = scope["client"][0] if scope["client"] else ""
         exchange.address = parts.addresses.client(peer, fields)
@@ -130,6 +131,8 @@ class Gateway:
     async def _route(self, exchange: Exchange, found: Found, target: Target) -> None:
         parts, route = self._parts, target.route
         exchange.template, exchange.ids = route.path, found.ids
+        if route.body is Body.NONE and has_body(exchange.fields):
+            raise Refused(400, "body_not_allowed", detail="This request takes no body.", close=True)
         exchange.principal = await self._admit(exchange, target)
         principal = exchange.principal
         caller = str(principal.user_id) if principal else bucket_of(exchange.address)

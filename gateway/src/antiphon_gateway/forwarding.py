@@ -13,7 +13,7 @@ from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.headers import answered_headers, has_body, upstream_headers
 from antiphon_gateway.matching import Target
 from antiphon_gateway.policy import Access, Body
-from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, Refused, foreign_error
+from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, foreign_error
 from antiphon_gateway.upstream import Answer, Broken, Interrupted, Request, Upstream, Upstreams, failure
 
 _WHOLE = 64 * 1024
@@ -25,7 +25,7 @@ class Forwarder:
 
     def __init__(self, upstreams: Upstreams, *, limits: Mapping[Body, int], slow_body_seconds: float) -> None:
         self._upstreams = upstreams
-        self._limits = {Body.NONE: 0, Body.JSON: JSON_BYTES, **limits}
+        self._limits = {Body.JSON: JSON_BYTES, **limits}
         self._grace = slow_body_seconds
 
     async def forward(self, exchange: Exchange, target: Target) -> None:
@@ -54,8 +54,6 @@ class Forwarder:
     def _reader(self, exchange: Exchange, kind: Body) -> BodyReader | None:
         if not has_body(exchange.fields):
             return None
-        if kind is Body.NONE:
-            raise Refused(400, "body_not_allowed", detail="This request takes no body.", close=True)
         return BodyReader(exchange, limit=self._limits[kind], grace=self._grace)
 
     async def _call(self, exchange: Exchange, target: Target, upstream: Upstream, body: bytes | None) -> None:

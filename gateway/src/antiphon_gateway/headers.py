@@ -45,11 +45,15 @@ def read_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
         size += len(name) + len(value) + 4
         if name in fields:
             if name not in _LISTS:
-                raise Refused(400, "header_repeated", detail="A header that may come once came twice.")
+                raise Refused(
+                    400, "header_repeated", detail="A header that may come once came twice.", close=True
+                )
             fields[name] = fields[name] + b", " + value
         else:
             if b"_" in name:
-                raise Refused(400, "header_not_valid", detail="A header name holds an underscore.")
+                raise Refused(
+                    400, "header_not_valid", detail="A header name holds an underscore.", close=True
+                )
             fields[name] = value
     if size > MAX_BYTES or count > MAX_FIELDS:
         raise Refused(
@@ -57,8 +61,6 @@ def read_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
         )
     if b"content-encoding" in fields:
         raise Refused(415, "coding_not_supported", detail="Request bodies may not be compressed.", close=True)
-    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        raise Refused(400, "framing_not_valid", detail="The framing of the body is not valid.", close=True)
     return fields
 
 
@@ -87,6 +89,13 @@ def answered_headers(headers: Sequence[tuple[bytes, bytes]], *, cookies: bool) -
     if hop:
         return [pair for pair in kept if pair[0] not in hop]
     return kept
+
+
+def check_framing(fields: Fields, *, http_version: str) -> None:
+    """Raises 400 for a body whose end another reader may see elsewhere."""
+    coding = fields.get(b"transfer-encoding")
+    if coding is not None and (coding.lower() != b"chunked" or http_version != "1.1"):
+        raise Refused(400, "framing_not_valid", detail="The framing of the body is not valid.", close=True)
 
 
 def has_body(fields: Fields) -> bool:

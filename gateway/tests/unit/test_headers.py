@@ -2,7 +2,14 @@
 
 import pytest
 
-from antiphon_gateway.headers import MAX_BYTES, answered_headers, has_body, read_fields, upstream_headers
+from antiphon_gateway.headers import (
+    MAX_BYTES,
+    answered_headers,
+    check_framing,
+    has_body,
+    read_fields,
+    upstream_headers,
+)
 from antiphon_gateway.problems import Refused
 
 
@@ -50,7 +57,14 @@ def test_a_compressed_request_is_refused() -> None:
 
 @pytest.mark.parametrize("coding", [b"xchunked", b"gzip, chunked", b"identity", b"chunked, chunked", b""])
 def test_no_framing_but_chunked_is_taken(coding: bytes) -> None:
-    assert status_of((b"transfer-encoding", coding)) == 400
+    with pytest.raises(Refused):
+        check_framing({b"transfer-encoding": coding}, http_version="1.1")
+
+
+def test_chunks_belong_to_http_1_1() -> None:
+    check_framing({b"transfer-encoding": b"Chunked"}, http_version="1.1")
+    with pytest.raises(Refused):
+        check_framing({b"transfer-encoding": b"chunked"}, http_version="1.0")
 
 
 IDENTITY = [
