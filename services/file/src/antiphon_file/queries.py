@@ -32,6 +32,7 @@ class UploadView:
     detail: str | None
     filename: str | None
     bytes: int
+    sha256: str | None
     title: str | None
     artists: Sequence[str]
     duration_ms: int | None
@@ -169,6 +170,7 @@ def _view(row: Row[Any]) -> UploadView:
         detail=REASONS.get(found.reason) if found.reason else None,
         filename=found.filename,
         bytes=found.size,
+        sha256=found.sha256,
         title=words.title if words else found.form.title,
         artists=words.artists if words else [found.form.artist] if found.form.artist else [],
         duration_ms=found.facts.duration_ms if found.facts else None,

@@ -56,6 +56,7 @@ class UploadOut(BaseModel):
     detail: str | None = Field(description="The same in a sentence")
     filename: str | None
     bytes: int
+    sha256: str | None = Field(description="Of the file as it was sent; none until it has arrived")
     title: str | None
     artists: list[str]
     duration_ms: int | None
