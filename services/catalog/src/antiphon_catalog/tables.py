@@ -181,6 +181,7 @@ class GenreRow(Base):
     """A genre and how many publicly listed tracks it has."""
 
     __tablename__ = "genre"
+    __table_args__ = (Index("ix_genre_popular", "track_count", "key"),)
 
     key: Mapped[str] = mapped_column(String(300), primary_key=True)
     name: Mapped[str] = mapped_column(String(300))

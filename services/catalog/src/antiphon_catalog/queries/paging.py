@@ -25,10 +25,11 @@ class Sort:
     """How a list is sorted: `field` names the sort value in the rows, `column` and `id` where it is found."""
 
     field: str
-    column: InstrumentedAttribute[Any]
-    id: InstrumentedAttribute[UUID]
+    column: ColumnElement[Any] | InstrumentedAttribute[Any]
+    id: ColumnElement[Any] | InstrumentedAttribute[Any]
     kind: type
     descending: bool = True
+    id_kind: Callable[[str], Key | UUID] = UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Slice:
 
 async def page(
     connection: AsyncConnection,
-    query: Select[Any],
+    query: Select[*tuple[Any, ...]],
     sort: Sort,
     *,
     part: Slice,
@@ -71,7 +72,7 @@ def _after(scope: str, cursor: str, sort: Sort) -> ColumnElement[Any]:
         if isinstance(value, int) and abs(value) >= _MOST:
             raise ValueError(value)
         moment = _moment(str(value)) if sort.kind is datetime else value
-        return tuple_(literal(moment, sort.column.type), literal(UUID(str(last_id)), sort.id.type))
+        return tuple_(literal(moment, sort.column.type), literal(sort.id_kind(str(last_id)), sort.id.type))
     except ValueError as error:
         field = FieldError("query.cursor", "invalid_cursor", "This cursor was not made by this list.")
         raise Invalid("invalid_cursor", "The cursor is not valid.", errors=[field]) from error

@@ -53,14 +53,7 @@ async def list_tracks(database: Database, wanted: TrackFilter, sort: TrackSort, 
     if wanted.owner_id and field == "published_at":
         # Drafts were never published, and a list of one's own has them, too.
         field = "created_at"
-    by_genre = wanted.genre is not None and not wanted.owner_id
-    # Sorted by the columns that the genre's own table repeats, a page of a genre is one walk of an index.
-    source: Any = TrackGenreRow if by_genre else TrackRow
-    row_id = TrackGenreRow.track_id if by_genre else TrackRow.id
-    query = _filtered(_shown(), wanted)
-    if by_genre:
-        query = query.join(TrackGenreRow, TrackGenreRow.track_id == TrackRow.id)
-        query = query.where(TrackGenreRow.genre_key == fold(wanted.genre or ""), TrackGenreRow.listed)
+    query, source, row_id = _source(wanted, field)
     chosen = Sort(field, getattr(source, field), row_id, kind, descending)
     scope = f"tracks:{'mine:' if wanted.owner_id else ''}{sort}"
     async with database.read() as connection:
@@ -70,7 +63,7 @@ async def list_tracks(database: Database, wanted: TrackFilter, sort: TrackSort, 
 async def album_tracks(database: Database, wanted: TrackFilter, part: Slice) -> Page[View]:
     """A page of an album, in the order of the album."""
     sort = Sort("position", TrackRow.position, TrackRow.id, int, descending=False)
-    query = _filtered(_shown(), wanted)
+    query, _, _ = _source(wanted, "position")
     async with database.read() as connection:
         return await page(connection, query, sort, part=part, scope="tracks:album", view=track_view)
 
@@ -125,25 +118,41 @@ def track_view(row: RowMapping) -> dict[str, object]:
     }
 
 
-def _shown() -> Select[Any]:
+def _shown() -> Select[*tuple[Any, ...]]:
     return select(*_SHOWN).outerjoin(PersonRow, PersonRow.user_id == TrackRow.owner_id)
 
 
-def _filtered(query: Select[Any], wanted: TrackFilter) -> Select[Any]:
-    query = query.where(TrackRow.owner_id == wanted.owner_id if wanted.owner_id else TrackRow.listed)
-    if wanted.owner_id and wanted.genre is not None:
-        of_genre = select(TrackGenreRow.track_id).where(TrackGenreRow.genre_key == fold(wanted.genre))
-        query = query.where(TrackRow.id.in_(of_genre))
-    if wanted.artist_id:
-        of_artist = select(TrackArtistRow.track_id).where(TrackArtistRow.artist_id == wanted.artist_id)
-        query = query.where(TrackRow.id.in_(of_artist))
+def _source(wanted: TrackFilter, field: str) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
+    """The query of a list, and the table and id that it is sorted by.
+
+    Each kind of list takes `listed` and the sort column from the table that finds its tracks, so that a page
+    is one walk of an index there, and no planner is led to walk all tracks for the few of an artist.
+    """
+    query = _shown()
+    source: Any = TrackRow
+    row_id: Any = TrackRow.id
+    listed: list[Any] = [TrackRow.listed]
     if wanted.album_id:
         query = query.where(TrackRow.album_id == wanted.album_id)
+        # Not `listed`: that would offer the indexes over all tracks.
+        listed = [TrackRow.status == "published", TrackRow.visibility == "public"]
+    if wanted.artist_id:
+        query = query.join(TrackArtistRow, TrackArtistRow.track_id == TrackRow.id)
+        query = query.where(TrackArtistRow.artist_id == wanted.artist_id)
+        listed = [TrackArtistRow.listed]
+        if field == "play_count":
+            source, row_id = TrackArtistRow, TrackArtistRow.track_id
+    if wanted.genre is not None:
+        query = query.join(TrackGenreRow, TrackGenreRow.track_id == TrackRow.id)
+        query = query.where(TrackGenreRow.genre_key == fold(wanted.genre))
+        if not wanted.owner_id and not wanted.artist_id and not wanted.album_id:
+            listed, source, row_id = [TrackGenreRow.listed], TrackGenreRow, TrackGenreRow.track_id
+    query = query.where(TrackRow.owner_id == wanted.owner_id) if wanted.owner_id else query.where(*listed)
     if wanted.year_from is not None:
         query = query.where(TrackRow.release_year >= wanted.year_from)
     if wanted.year_to is not None:
         query = query.where(TrackRow.release_year <= wanted.year_to)
-    return query
+    return query, source, row_id
 
 
 def _unknown() -> NotFound:

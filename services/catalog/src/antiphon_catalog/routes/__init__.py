@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from antiphon_catalog.routes import tracks
+from antiphon_catalog.routes import albums, artists, genres, track_changes, tracks
 
 
 def routers() -> list[APIRouter]:
     """All routers of the service."""
-    return [tracks.router]
+    return [tracks.router, track_changes.router, artists.router, albums.router, genres.router]

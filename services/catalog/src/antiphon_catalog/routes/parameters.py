@@ -7,9 +7,13 @@ from typing import Annotated
 import orjson
 from fastapi import Depends, Header, Query, Request, Response
 
+from antiphon_catalog.domain.preconditions import Expected
 from antiphon_catalog.ports import Deps
 from antiphon_catalog.queries.paging import Slice
-from antiphon_common.errors import Stale
+from antiphon_catalog.usecases.wishes import Editing
+from antiphon_common.errors import Forbidden
+from antiphon_common.principal import Principal
+from antiphon_common.web.identity import User
 
 
 def _deps(request: Request) -> Deps:
@@ -26,31 +30,36 @@ def _slice(
 
 def _expected(
     if_match: Annotated[
-        str | None, Header(max_length=500, description="Change only this `ETag`; else 412.")
+        str | None, Header(max_length=500, description="Change only what has this `ETag`; else 412.")
     ] = None,
-) -> "Expected":
-    return Expected(if_match)
+) -> Expected:
+    """`If-Match` (RFC 9110, section 13.1.1); of a tag only the revision before the hyphen counts.
+
+    A weak tag (`W/"..."`) never matches: its beginning is no number.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return Expected()
+    named = (tag.strip().strip('"').partition("-")[0] for tag in if_match.split(","))
+    return Expected(frozenset(int(name) for name in named if name.isascii() and name.isdecimal()))
 
 
-class Expected:
-    """What `If-Match` demands (RFC 9110, section 13.1.1)."""
+async def _maker(user: User) -> Principal:
+    if not user.roles & {"artist", "admin"}:
+        raise Forbidden("artist_only", "Only artists and administrators may do this.")
+    return user
 
-    def __init__(self, header: str | None) -> None:
-        self._header = header
 
-    def check(self, revision: int) -> None:
-        """Raise `Stale` unless the header is absent, `*`, or names this revision."""
-        if self._header is None or self._header.strip() == "*":
-            return
-        named = [tag.strip().strip('"').partition("-")[0] for tag in self._header.split(",")]
-        # A weak tag (W/"...") never matches here: its text is no number.
-        if str(revision) not in named:
-            raise Stale("stale_revision", "It was changed since you read it.")
+def editing(user: Principal, deps: Deps, expected: Expected | None = None) -> Editing:
+    """How this user changes things: their own, an administrator everybody's."""
+    owner_id = None if user.is_admin else user.user_id
+    return Editing(owner_id, deps.clock.now(), expected or Expected())
 
 
 Inside = Annotated[Deps, Depends(_deps)]
 Part = Annotated[Slice, Depends(_slice)]
+Genre = Annotated[str, Query(min_length=1, max_length=100)]
 IfMatch = Annotated[Expected, Depends(_expected)]
+Maker = Annotated[Principal, Depends(_maker)]
 IfNoneMatch = Annotated[str | None, Header(max_length=500)]
 
 

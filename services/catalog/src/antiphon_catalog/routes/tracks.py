@@ -1,4 +1,4 @@
-"""Tracks: lists, one track, its waveform."""
+"""Tracks that are read: lists, one track, its waveform."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 from antiphon_catalog.queries import tracks
 from antiphon_catalog.queries.tracks import TrackFilter, TrackSort
 from antiphon_catalog.queries.viewing import Viewer
-from antiphon_catalog.routes.parameters import NOT_MODIFIED, IfNoneMatch, Inside, Part, revised_answer
-from antiphon_catalog.schemas import TrackOut, TrackPageOut, WaveformOut
+from antiphon_catalog.routes.parameters import NOT_MODIFIED, Genre, IfNoneMatch, Inside, Part, revised_answer
+from antiphon_catalog.schemas.answers import TrackOut, TrackPageOut, WaveformOut
 from antiphon_common.web.answers import json_answer
 from antiphon_common.web.identity import Anyone
 from antiphon_common.web.problems import documented
@@ -17,7 +17,6 @@ from antiphon_common.web.problems import documented
 router = APIRouter(tags=["tracks"])
 
 Year = Annotated[int, Query(ge=1000, le=2999)]
-Genre = Annotated[str, Query(min_length=1, max_length=100)]
 
 
 @router.get("/api/tracks", operation_id="list_tracks", response_model=TrackPageOut)

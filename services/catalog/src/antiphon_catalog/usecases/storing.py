@@ -96,6 +96,15 @@ async def remove_album(unit: Unit, album: Album) -> None:
         await unit.announce(album_deleted(album))
 
 
+def with_face(album: Album, face: Face) -> Album:
+    """The album with what it borrows from its tracks: cover and date, unless it has its own."""
+    if not album.own_cover:
+        album = replace(album, cover_id=face.cover_id, dominant_color=face.dominant_color)
+    if not album.own_release_date:
+        album = replace(album, release_date=face.release_date)
+    return album
+
+
 def _counted_artist(artist: Artist, tally: Tally, *, at: datetime) -> Artist:
     listed = tally.listed_tracks > 0
     return replace(
@@ -116,11 +125,7 @@ def _counted_album(album: Album, tally: Tally, face: Face, *, at: datetime) -> A
         track_count=tally.listed_tracks,
         play_count=tally.play_count,
     )
-    if not album.own_cover:
-        counted = replace(counted, cover_id=face.cover_id, dominant_color=face.dominant_color)
-    if not album.own_release_date:
-        counted = replace(counted, release_date=face.release_date)
-    return counted
+    return with_face(counted, face)
 
 
 def _seen(album: Album) -> tuple[object, ...]:

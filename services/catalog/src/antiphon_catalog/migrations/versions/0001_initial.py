@@ -75,6 +75,9 @@ def upgrade() -> None:
     sa.Column('track_count', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('key')
     )
+    with op.batch_alter_table('genre', schema=None) as batch_op:
+        batch_op.create_index('ix_genre_popular', ['track_count', 'key'], unique=False)
+
     op.create_table('gone_upload',
     sa.Column('upload_id', sa.Uuid(), nullable=False),
     sa.PrimaryKeyConstraint('upload_id')
@@ -232,6 +235,9 @@ def downgrade() -> None:
 
     op.drop_table('inbox')
     op.drop_table('gone_upload')
+    with op.batch_alter_table('genre', schema=None) as batch_op:
+        batch_op.drop_index('ix_genre_popular')
+
     op.drop_table('genre')
     op.drop_table('counter')
     with op.batch_alter_table('artist', schema=None) as batch_op:

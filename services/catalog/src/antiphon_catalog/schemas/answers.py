@@ -1,4 +1,4 @@
-"""Requests and answers of the catalog service."""
+"""Answers of the catalog service."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from antiphon_catalog.domain.credits import Role
-from antiphon_catalog.domain.music import Status
+from antiphon_catalog.domain.music import Kind, Status
 from antiphon_contracts.event import Visibility
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -75,3 +75,61 @@ class WaveformOut(BaseModel):
     points: Literal[1000] = 1000
     encoding: Literal["int8-min-max"] = "int8-min-max"
     data: str
+
+
+class ArtistOut(BaseModel):
+    """An artist; the counts are of public tracks. `image` is an image of the file service."""
+
+    id: UUID
+    name: str = Field(examples=["Ada"])
+    image: UUID | None
+    track_count: int
+    play_count: int
+    owner_id: UUID
+    created_at: Instant
+    revision: int
+
+
+class ArtistPageOut(BaseModel):
+    """A page of artists."""
+
+    items: list[ArtistOut]
+    next_cursor: str | None
+
+
+class AlbumOut(BaseModel):
+    """An album; the counts are of public tracks."""
+
+    id: UUID
+    title: str
+    type: Kind
+    artists: list[CreditOut]
+    release_date: str | None = Field(examples=["2024-05"])
+    cover: UUID | None
+    dominant_color: str | None
+    track_count: int
+    play_count: int
+    owner_id: UUID
+    created_at: Instant
+    revision: int
+
+
+class AlbumPageOut(BaseModel):
+    """A page of albums."""
+
+    items: list[AlbumOut]
+    next_cursor: str | None
+
+
+class GenreOut(BaseModel):
+    """A genre and how many public tracks it has."""
+
+    name: str = Field(examples=["Jazz"])
+    track_count: int
+
+
+class GenrePageOut(BaseModel):
+    """A page of genres."""
+
+    items: list[GenreOut]
+    next_cursor: str | None
