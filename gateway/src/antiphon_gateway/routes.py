@@ -48,6 +48,18 @@ _FILE = (
           Public(_IMMUTABLE, ("image:{id}",), shared=True), _NONE),
 )  # fmt: skip
 
+
+def _owned(kind: str) -> tuple[Route, ...]:
+    """What the owner of an artist or album, or an admin, may do with it."""
+    path = f"/api/{kind}"
+    return (
+        Route("POST", path, "catalog", _USER, _WRITE, PRIVATE, _JSON),
+        Route("PATCH", f"{path}/{{id}}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
+        Route("PUT", f"{path}/{{id}}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
+        Route("DELETE", f"{path}/{{id}}", "catalog", _USER, _WRITE, PRIVATE, _NONE),
+    )
+
+
 _CATALOG = (
     Route("GET", "/api/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
     Route("GET", "/api/tracks/popular", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
@@ -56,6 +68,7 @@ _CATALOG = (
           Public(30, ("track:{id}", "credits")), _NONE),
     Route("GET", "/api/tracks/{id}/waveform", "catalog", _ANYONE, _READ,
           Public(_IMMUTABLE, ("track:{id}",)), _NONE),
+    Route("POST", "/api/tracks", "catalog", _USER, _WRITE, PRIVATE, _JSON),
     Route("PATCH", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
     Route("PUT", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _JSON),
     Route("DELETE", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _NONE),
@@ -66,9 +79,12 @@ _CATALOG = (
           Public(30, ("artist:{id}", "artists")), _NONE),
     Route("GET", "/api/artists/{id}/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
     Route("GET", "/api/artists/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/artists/{id}/top-tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    *_owned("artists"),
     Route("GET", "/api/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
     Route("GET", "/api/albums/{id}", "catalog", _ANYONE, _READ, Public(30, ("album:{id}", "albums")), _NONE),
     Route("GET", "/api/albums/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    *_owned("albums"),
     Route("GET", "/api/genres", "catalog", _ANYONE, _READ, Public(60, ("tracks",)), _NONE),
 )  # fmt: skip
 
@@ -102,11 +118,15 @@ def _saved(kind: str) -> tuple[Route, ...]:
 
 _LIBRARY = (
     *_saved("tracks"),
-    *_saved("liked"),
     *_saved("albums"),
     *_saved("playlists"),
+    Route("GET", "/api/me/liked", "library", _USER, _READ, PRIVATE, _NONE),
+    Route("POST", "/api/me/liked", "library", _USER, _WRITE, PRIVATE, _JSON),
+    Route("DELETE", "/api/me/liked/{id}", "library", _USER, _WRITE, PRIVATE, _NONE),
     Route("POST", "/api/plays", "library", _USER, _WRITE, PRIVATE, _JSON),
     Route("GET", "/api/me/recently-played", "library", _USER, _READ, PRIVATE, _NONE),
+    Route("GET", "/api/me/history", "library", _USER, _READ, PRIVATE, _NONE),
+    Route("DELETE", "/api/me/history", "library", _USER, _WRITE, PRIVATE, _NONE),
 )
 
 _STREAM = (
