@@ -39,7 +39,7 @@ LIMITS: Mapping[str, Limit] = {
     Rate.WRITE: Limit(300, 60),
     Rate.SEARCH: Limit(600, 60),
     Rate.STREAM: Limit(1200, 60),
-    Rate.UPLOAD: Limit(600, 60),
+    Rate.UPLOAD: Limit(1200, 60),
     Rate.AUTH: Limit(30, 60),
     Rate.SESSION: Limit(60, 60),
     FAILED: Limit(120, 60),
