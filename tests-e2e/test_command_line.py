@@ -156,11 +156,11 @@ def test_the_report_names_what_was_rejected_and_why(url: str, tmp_path: Path, mu
 
 
 async def test_play_prints_an_address_that_plays(url: str, ada: Person, music: Path, tmp_path: Path) -> None:
-    file = make_audio(music / "play.opus", title=f"Playable {ada.email[:8]}", artist="Player")
+    file = make_audio(music / "play.opus", title=f"Playable {ada.word}", artist="Player")
     track_id = await ada.publish(file)
     antiphon("login", ada.email, "--server", url, "--stdin", stdin=PASSWORD + "\n", home=tmp_path)
-    for what in (track_id, f"Playabel {ada.email[:8]}"):
-        await ada.findable(track_id, f"Playabel {ada.email[:8]}")
+    for what in (track_id, f"Playabel {ada.word}"):
+        await ada.findable(track_id, f"Playabel {ada.word}")
         shown = antiphon("play", what, "--server", url, home=tmp_path)
         assert shown.returncode == 0, shown.stderr
         assert httpx.get(shown.stdout.strip()).content == file.read_bytes()

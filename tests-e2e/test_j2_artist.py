@@ -9,7 +9,7 @@ from antiphon_common.testing.running import eventually
 
 
 async def test_upload_patch_withdraw_and_publish_again(ada: Person, anonymous: Person, music: Path) -> None:
-    word = f"Zephyr{ada.email[:8]}"
+    word = ada.word
     file = make_audio(music / "draft.ogg", title=f"{word} Sketch", artist="The Kite Club", album="Wind")
     track_id = await ada.publish(file)
     track = await anonymous.get(f"/api/tracks/{track_id}")

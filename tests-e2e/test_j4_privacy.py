@@ -14,7 +14,7 @@ async def test_a_private_track_exists_for_its_owner_only(
     ada: Person, stranger: str, request: pytest.FixtureRequest, bob: Person, anonymous: Person, music: Path
 ) -> None:
     other = bob if stranger == "bob" else anonymous
-    canary = f"Quixotic{ada.email[:10]}"
+    canary = f"Quixotic{ada.word.lower()}"
     file = make_audio(
         music / "secret.flac", title=canary, artist=f"{canary} Band", album=f"{canary} Album", genre=canary
     )

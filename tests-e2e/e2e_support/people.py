@@ -29,6 +29,11 @@ class Person:
     async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
 
+    @property
+    def word(self) -> str:
+        """A word of eight letters that belongs to this person alone, to be searched for."""
+        return "".join("abcdefghijklmnop"[int(digit, 16)] for digit in self.email[:8]).capitalize()
+
     async def register(self) -> dict[str, Any]:
         """Make the account and log in."""
         body = {"email": self.email, "password": PASSWORD, "name": self.name}

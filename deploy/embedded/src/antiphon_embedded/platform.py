@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import getaddrinfo, getfqdn, gethostname, socket
-from typing import IO
+from typing import IO, Any
 
 import antiphon_gateway.app
 import antiphon_gateway.purging
@@ -64,7 +64,7 @@ class Platform:
             allowed_hosts=_names(self.host),
             bus_url=house.bus_url,
             log_file=house.log_file,
-            **{f"{service.name}_url": f"http://127.0.0.1:{ports[service.name]}" for service in SERVICES},
+            **_service_urls(ports),
         )
         app = antiphon_gateway.app.create_app(gateway)
         server = QuietServer(antiphon_gateway.serving.server(app, gateway).config)
@@ -155,6 +155,10 @@ def _names(host: str) -> tuple[str, ...]:
         with contextlib.suppress(OSError):
             names |= {_printable(str(info[4][0])) for info in getaddrinfo(gethostname(), None)}
     return tuple(sorted(names))
+
+
+def _service_urls(ports: Mapping[str, int]) -> dict[str, Any]:
+    return {f"{service.name}_url": f"http://127.0.0.1:{ports[service.name]}" for service in SERVICES}
 
 
 def _public_name(host: str) -> str:
