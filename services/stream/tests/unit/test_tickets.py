@@ -11,7 +11,7 @@ from antiphon_stream.domain import KeyRing, Ticket, expiry, sign, verify
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RING = KeyRing("k2", {"k1": b"1" * 32, "k2": b"2" * 32})
-TICKET = Ticket(UUID(int=1), "original", UUID(int=2), UUID(int=3), NOW + timedelta(hours=2))
+TICKET = Ticket(UUID(int=1), "original", UUID(int=2), UUID(int=3), NOW + timedelta(hours=2), 3)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -54,6 +54,7 @@ def test_another_user_or_expiry_has_another_signature() -> None:
         replace(TICKET, user_id=UUID(int=8)),
         replace(TICKET, expires_at=TICKET.expires_at + timedelta(seconds=1)),
         replace(TICKET, listen=UUID(int=8)),
+        replace(TICKET, state=4),
     ):
         forged = sign(changed, RING).rpartition(".")[0] + "." + mac
         with pytest.raises(Forbidden):

@@ -3,7 +3,7 @@
 from antiphon_stream.domain.listens import Credit, Heard, Ledger
 from antiphon_stream.domain.ranges import Answer, Asked, decide
 from antiphon_stream.domain.tickets import MIN_KEY_BYTES, KeyRing, Ticket, expiry, sign, verify
-from antiphon_stream.domain.tracks import VARIANTS, Track, Variant, heard_by, may_hear
+from antiphon_stream.domain.tracks import VARIANTS, Status, Track, Variant, Visibility, may_hear, opens
 
 __all__ = [
     "MIN_KEY_BYTES",
@@ -14,13 +14,15 @@ __all__ = [
     "Heard",
     "KeyRing",
     "Ledger",
+    "Status",
     "Ticket",
     "Track",
     "Variant",
+    "Visibility",
     "decide",
     "expiry",
-    "heard_by",
     "may_hear",
+    "opens",
     "sign",
     "verify",
 ]

@@ -1,8 +1,9 @@
 """Tickets: signed permission to hear one variant of one track until a moment, for the URL of an `<audio>`.
 
 A ticket is `kid.payload.mac`. The MAC is HMAC-SHA256 over the key id, the track, the variant and the payload
-(expiry, user, listen), so none of them can be exchanged. The listen is a fresh id a ticket, which tells
-repeated requests of one listening from another listening.
+(state, expiry, user, listen), so none of them can be exchanged. The state is that of the track when it was
+signed: see `tracks.opens`. The listen is a fresh id a ticket, which tells repeated requests of one listening
+from another listening.
 """
 
 import base64
@@ -20,7 +21,7 @@ from antiphon_common.errors import Forbidden
 MIN_KEY_BYTES = 32
 _SHORTEST_LIFE = timedelta(hours=2)
 _LIVES = 4
-_PAYLOAD = struct.Struct(">BQ16s16s")
+_PAYLOAD = struct.Struct(">BBQ16s16s")
 _VERSION = 1
 _LONGEST_TICKET = 256
 
@@ -34,6 +35,7 @@ class Ticket:
     user_id: UUID
     listen: UUID
     expires_at: datetime
+    state: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,8 @@ def expiry(now: datetime, duration_ms: int) -> datetime:
 
 def sign(ticket: Ticket, ring: KeyRing) -> str:
     """The ticket as text for a URL."""
-    payload = _PAYLOAD.pack(
-        _VERSION, int(ticket.expires_at.timestamp()), ticket.user_id.bytes, ticket.listen.bytes
-    )
+    expires = int(ticket.expires_at.timestamp())
+    payload = _PAYLOAD.pack(_VERSION, ticket.state, expires, ticket.user_id.bytes, ticket.listen.bytes)
     mac = _mac(ring.keys[ring.current], ring.current, ticket.track_id, ticket.variant, payload)
     return f"{ring.current}.{_encode(payload)}.{_encode(mac)}"
 
@@ -69,14 +70,13 @@ def verify(text: str, ring: KeyRing, *, track_id: UUID, variant: str, now: datet
     payload, mac = _decode(payload_text), _decode(mac_text)
     if not hmac.compare_digest(mac, _mac(key, kid, track_id, variant, payload)):
         raise _refused()
-    version, expires, user, listen = _PAYLOAD.unpack(payload)
+    version, state, expires, user, listen = _PAYLOAD.unpack(payload)
     if version != _VERSION:
         raise _refused()
     if expires <= now.timestamp():
         raise Forbidden("ticket_expired", "This address has expired; resolve the track again.")
-    return Ticket(
-        track_id, variant, UUID(bytes=user), UUID(bytes=listen), datetime.fromtimestamp(expires, UTC)
-    )
+    until = datetime.fromtimestamp(expires, UTC)
+    return Ticket(track_id, variant, UUID(bytes=user), UUID(bytes=listen), until, state)
 
 
 def _mac(key: bytes, kid: str, track_id: UUID, variant: str, payload: bytes) -> bytes:

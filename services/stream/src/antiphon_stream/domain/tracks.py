@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 from uuid import UUID
 
-from antiphon_common.principal import Principal
+from antiphon_stream.domain.tickets import Ticket
 
 Variant = Literal["original", "high", "normal", "low"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 """The names a client may ask for. Only the original is stored yet, so all of them are answered with it."""
+
+Status = Literal["draft", "published", "withdrawn"]
+Visibility = Literal["public", "unlisted", "private"]
+_STATUSES: tuple[Status, ...] = get_args(Status)
+_VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +26,8 @@ class Track:
     id: UUID
     revision: int
     owner_id: UUID
-    status: str
-    visibility: str
+    status: Status
+    visibility: Visibility
     blob_key: str
     mime: str
     bytes: int
@@ -33,20 +38,32 @@ class Track:
     deleted: bool = False
 
     @property
+    def is_open(self) -> bool:
+        """For everyone who can name it: published and not private."""
+        return not self.deleted and self.status == "published" and self.visibility != "private"
+
+    @property
+    def state(self) -> int:
+        """Status and visibility as one small number."""
+        return 3 * _STATUSES.index(self.status) + _VISIBILITIES.index(self.visibility)
+
+    @property
     def etag(self) -> str:
         """The strong entity tag: blobs never change, so the digest names the bytes."""
         return f'"{self.sha256}"'
 
 
 def may_hear(track: Track, *, user_id: UUID, is_admin: bool) -> bool:
-    """Published tracks that are not private are for everyone who can name them, the rest for their owner."""
+    """Open tracks are for everyone who can name them, the others for their owner and for administrators."""
     if track.deleted:
         return False
-    if track.status == "published" and track.visibility != "private":
-        return True
-    return is_admin or track.owner_id == user_id
+    return track.is_open or is_admin or track.owner_id == user_id
 
 
-def heard_by(track: Track, principal: Principal) -> bool:
-    """`may_hear` for the holder of a token."""
-    return may_hear(track, user_id=principal.user_id, is_admin=principal.is_admin)
+def opens(ticket: Ticket, track: Track) -> bool:
+    """Whether a ticket still opens a track.
+
+    One for an open track dies when the track is withdrawn or made private, also its owner's: the address may
+    have been passed on. One that its owner got for a draft or a private track is good while it stays that.
+    """
+    return not track.deleted and (track.is_open or ticket.state == track.state)

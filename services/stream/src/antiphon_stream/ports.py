@@ -1,0 +1,84 @@
+"""What the inside of the stream service needs from outside."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from antiphon_common.blobs import Blob
+from antiphon_common.clock import Clock
+from antiphon_contracts.event import Event
+from antiphon_stream.domain import Heard, KeyRing, Track
+
+if TYPE_CHECKING:
+    from antiphon_stream.queries import TrackCache
+
+
+class Tracks(Protocol):
+    """All tracks, tombstones included."""
+
+    async def revision(self, track_id: UUID) -> int:
+        """The newest revision applied, 0 when unknown."""
+
+    async def save(self, track: Track) -> None:
+        """Store a new or changed track."""
+
+    async def bury(self, track_id: UUID, *, owner_id: UUID, revision: int) -> None:
+        """Leave only a tombstone."""
+
+
+class Unit(Protocol):
+    """One transaction."""
+
+    @property
+    def tracks(self) -> Tracks: ...
+
+    async def announce(self, *events: Event) -> None:
+        """Publish these after the commit, and only then."""
+
+    async def first_time(self, consumer: str, event_id: UUID) -> bool:
+        """Note the event as handled by this consumer; false when it already was."""
+
+
+@dataclass(slots=True)
+class Handle:
+    """An open blob on loan to `users` readers; once it is not `kept`, the last of them has it closed."""
+
+    blob: Blob
+    users: int = 0
+    kept: bool = True
+    used_at: float = 0.0
+
+
+class OpenBlobs(Protocol):
+    """Lends open blobs."""
+
+    async def acquire(self, key: str) -> Handle:
+        """The blob under a key, until it is released. Raises `NotFound` or `Unavailable`."""
+
+    def release(self, handle: Handle) -> None:
+        """Let go of what was acquired."""
+
+
+class Books(Protocol):
+    """Keeps account of what was served."""
+
+    def served(self, heard: Heard, track: Track, start: int, end: int) -> None:
+        """Note that bytes `start` up to `end` of a track went out."""
+
+
+class Keys(Protocol):
+    """The signing keys."""
+
+    @property
+    def ring(self) -> KeyRing: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything the routes hold."""
+
+    tracks: "TrackCache"
+    blobs: OpenBlobs
+    books: Books
+    keys: Keys
+    clock: Clock
