@@ -5,6 +5,9 @@ and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing.
 when the database is away becomes `Unavailable`.
 """
 
+import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,10 +61,13 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def start(self) -> None:
-        """Make the directory of an SQLite file."""
+        """Make an SQLite file that logs ahead, before there are two connections.
+
+        Two that change the journal mode at once do not wait for each other: one of them fails.
+        """
         database = make_url(self.url).database
         if self.is_sqlite and database:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(_log_ahead, Path(database))
 
     async def stop(self) -> None:
         await self._reader.dispose()
@@ -82,6 +88,12 @@ class _translated:  # noqa: N801 - reads like the function it is
             raise Unavailable(
                 "database_unavailable", "The database does not answer.", retry_after=2
             ) from error
+
+
+def _log_ahead(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _sqlite_engine(url: str, *, size: int, begin: str, pragmas: Sequence[str] = ()) -> AsyncEngine:
