@@ -1,7 +1,9 @@
 """A catalog service with its own database, and what other services would tell it."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -20,10 +22,18 @@ MakeUpload = Callable[..., UploadReady]
 Tell = Callable[[Sequence[Event]], Awaitable[None]]
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty database to copy, because migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "service.db"
+    migrate("antiphon_catalog", f"sqlite+aiosqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def settings(urls: dict[str, str]) -> Settings:
+def settings(urls: dict[str, str], migrated: Path, tmp_path: Path) -> Settings:
     """Settings of a migrated, empty service."""
-    migrate("antiphon_catalog", urls["database_url"])
+    shutil.copy(migrated, tmp_path / "service.db")
     return Settings(**urls)
 
 

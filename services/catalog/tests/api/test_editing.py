@@ -84,9 +84,7 @@ async def test_null_clears_what_may_be_empty_and_is_refused_elsewhere(
         assert refused.status_code == 422, name
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+BAD = [
         {"name": "x"}, {"id": str(UUID(int=1))}, {"owner_id": str(UUID(int=1))}, {"revision": 9},
         {"play_count": 1}, {"status": "published"}, {"title": ""}, {"title": "a\nb"}, {"title": 7},
         {"title": "x" * 301}, {"title": "a\u202eb"}, {"artists": []}, {"artists": [{}]},
@@ -96,15 +94,17 @@ async def test_null_clears_what_may_be_empty_and_is_refused_elsewhere(
         {"track_number": 0}, {"track_number": 10**30}, {"track_number": "3"}, {"disc_number": 1.5},
         {"genres": ["x"] * 11}, {"release_date": "2024-13"}, {"release_date": "soon"}, {"visibility": "secret"},
         {"cover_id": "x"}, {"explicit": "true"},
-    ],
-)  # fmt: skip
+]  # fmt: skip
+
+
 async def test_a_bad_patch_is_refused_and_changes_nothing(
-    client: httpx.AsyncClient, headers: dict[str, str], path: str, body: dict[str, object]
+    client: httpx.AsyncClient, headers: dict[str, str], path: str
 ) -> None:
     before = (await client.get(path)).json()
-    answer = await client.patch(path, json=body, headers=headers)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
+    for body in BAD:
+        answer = await client.patch(path, json=body, headers=headers)
+        assert answer.status_code == 422, body
+        assert answer.headers["content-type"] == "application/problem+json"
     assert (await client.get(path)).json() == before
 
 

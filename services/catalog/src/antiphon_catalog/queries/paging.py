@@ -69,7 +69,8 @@ def _after(scope: str, cursor: str, sort: Sort) -> ColumnElement[Any]:
     kind = str if sort.kind is datetime else sort.kind
     value, last_id = decode_cursor(scope, cursor, kind, str)
     try:
-        if isinstance(value, int) and abs(value) >= _MOST:
+        # A bool is an int to Python and a mistake to us; the databases hold 64 bits.
+        if isinstance(value, bool) or (isinstance(value, int) and abs(value) >= _MOST):
             raise ValueError(value)
         moment = _moment(str(value)) if sort.kind is datetime else value
         return tuple_(literal(moment, sort.column.type), literal(sort.id_kind(str(last_id)), sort.id.type))
