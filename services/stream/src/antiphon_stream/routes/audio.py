@@ -132,13 +132,13 @@ async def _send_blocks(deps: Deps, plan: Plan, handle: Handle, receive: Receive,
             message = {"type": "http.response.body", "body": block, "more_body": after < end}
             # Nothing is in the way of the first block, so nothing needs to watch it.
             await (send(message) if left is None else asyncio.wait_for(send(message), STALLED_SECONDS))
+            if left is not None and left.done():
+                return
             deps.books.served(heard, track, position, after)
             position = after
-            if position == end:
+            if position == end or not await _still_playable(deps, plan):
                 return
             left = left or asyncio.create_task(_hung_up(receive))
-            if left.done() or not await _still_playable(deps, plan):
-                return
     except (TimeoutError, Unavailable):
         # The listener does not read, or the store fails. Returning without the rest makes the server hang up.
         return
