@@ -83,8 +83,10 @@ async def my_sessions(
     return page_of(views, limit, scope="my_sessions", key=lambda view: (str(view.id),))
 
 
-async def revocations(database: Database, after: str | None, now: datetime) -> RevocationsView:
-    """What was revoked after `after`, oldest first, at most a thousand; without it, all that still matters.
+async def revocations(
+    database: Database, after: str | None, now: datetime, *, limit: int = REVOCATIONS_PAGE
+) -> RevocationsView:
+    """What was revoked after `after`, oldest first, at most `limit`; without it, all that still matters.
 
     A cursor from beyond our counter comes from another database: it is answered like none.
     """
@@ -99,10 +101,10 @@ async def revocations(database: Database, after: str | None, now: datetime) -> R
             .where(RevocationRow.seq > start, RevocationRow.seq <= newest)
             .where(RevocationRow.added_at >= now - REVOCATIONS_KEPT)
             .order_by(RevocationRow.seq)
-            .limit(REVOCATIONS_PAGE)
+            .limit(limit)
         )
         rows = (await connection.execute(query)).all()
-    last = rows[-1].seq if len(rows) == REVOCATIONS_PAGE else newest
+    last = rows[-1].seq if len(rows) == limit else newest
     items = [RevocationView(session=row.session_id, user=row.user_id, before=row.before) for row in rows]
     return RevocationsView(cursor=str(last), items=items)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import argon2
 from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from zxcvbn.matching import L33T_TABLE
 
 from antiphon_auth.domain.passwords import PRODUCT_WORDS
 from antiphon_common.errors import Unavailable
@@ -23,9 +24,9 @@ AT_A_TIME = 2
 QUEUED = 20
 JUDGED_CHARACTERS = 100
 _MAX_LEET = 5
-_LEET = "4@8({[<369&#!1/|0$5+7%2"
-# Signs that zxcvbn reads as nothing else.
-_PLAIN = "~^*_=?.,:;'\"`-)]}>¡¢£¤¥¦"
+_LEET = "".join(sorted({sign for signs in L33T_TABLE.values() for sign in signs}))
+# As many signs that zxcvbn reads as nothing else.
+_PLAIN = "".join(chr(0xA1 + i) for i in range(len(_LEET)))
 
 
 class Argon2Passwords:
@@ -75,6 +76,8 @@ class Argon2Passwords:
 
 
 def _strength(password: str, hints: tuple[str, ...]) -> int:
+    if not password:
+        return 0
     judged = _without_excess_leet(password[:JUDGED_CHARACTERS])
     words = [*PRODUCT_WORDS, *(hint for hint in hints if hint)]
     return int(zxcvbn(judged, user_inputs=words, max_length=JUDGED_CHARACTERS)["score"])

@@ -11,7 +11,7 @@ Role = Literal["listener", "artist", "admin"]
 Status = Literal["active", "suspended"]
 
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
-_LABEL = r"[^\W_]([\w-]{0,61}[^\W_])?"
+_LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
