@@ -12,7 +12,7 @@ _RATE = 48_000
 _ENCODERS = {
     ".mp3": ("libmp3lame", "fltp"),
     ".flac": ("flac", "s16"),
-    ".ogg": ("libvorbis", "fltp"),
+    ".ogg": ("vorbis", "fltp"),
     ".opus": ("libopus", "flt"),
     ".m4a": ("aac", "fltp"),
     ".wav": ("pcm_s16le", "s16"),
@@ -37,7 +37,8 @@ def make_audio(
     wave = 0.4 * np.sin(2 * np.pi * pitch * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 0.5 * time)) + noise
     stereo = np.stack([wave, wave * 0.9]).astype(np.float32)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=_RATE)
+        # The wheel has only the encoder of ffmpeg itself for Vorbis, which must be asked for by name.
+        stream = container.add_stream(codec, rate=_RATE, options={"strict": "experimental"})
         stream.layout = "stereo"
         stream.format = sample_format
         resampler = av.AudioResampler(sample_format, "stereo", _RATE, frame_size=stream.frame_size or 1024)
