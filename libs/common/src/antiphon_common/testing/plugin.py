@@ -7,6 +7,9 @@ import pytest
 from antiphon_common.clock import FixedClock
 from antiphon_common.testing.tokens import TokenMaker
 
+# A suite's assertions explain themselves like those of a test module.
+pytest.register_assert_rewrite("antiphon_common.testing.suites")
+
 
 @pytest.fixture
 def clock() -> FixedClock:
