@@ -166,8 +166,13 @@ class AnswerCache:
     async def _fetch(
         self, key: str, began: int, *, seconds: float, tags: Collection[str], fetch: Fetch
     ) -> Fetched | Remembered:
-        found = await fetch()
+        try:
+            found = await fetch()
+        except Refused as refused:
+            await self._drop_if_gone(key, refused.status)
+            raise
         if not _may_be_remembered(found) or self._purges.since(began, tags):
+            await self._drop_if_gone(key, found.status)
             return found
         remembered = _remember(found, seconds=seconds, now=self._now())
         lifetime = remembered.stale_until - self._now() + STALE_ON_ERROR_SECONDS
@@ -176,6 +181,11 @@ class AnswerCache:
             # The purge ran while the store was writing and may have missed what was written.
             await self._store.delete(key)
         return remembered
+
+    async def _drop_if_gone(self, key: str, status: int) -> None:
+        """What was public is gone, or public no more; an error of the service says nothing about that."""
+        if status < 500:
+            await self._store.delete(key)
 
 
 def _may_be_remembered(found: Fetched) -> bool:

@@ -10,7 +10,7 @@ _ANONYMOUS, _ANYONE, _USER, _ADMIN = Access.ANONYMOUS, Access.ANYONE, Access.USE
 _READ, _WRITE, _SEARCH = Rate.READ, Rate.WRITE, Rate.SEARCH
 _NONE, _JSON = Body.NONE, Body.JSON
 
-# A day: an image or waveform never changes under its id; a year is what the client is told.
+# A waveform never changes under its id, and an event says when its track is gone. No event is about images.
 _IMMUTABLE = 24 * 3600
 
 _AUTH = (
@@ -45,7 +45,7 @@ _FILE = (
     Route("DELETE", "/api/uploads/{id}", "file", _USER, _WRITE, PRIVATE, _NONE),
     Route("POST", "/api/images", "file", _USER, Rate.UPLOAD, PRIVATE, Body.IMAGE),
     Route("GET", "/api/images/{id}", "file", _ANYONE, _READ,
-          Public(_IMMUTABLE, ("image:{id}",), shared=True), _NONE),
+          Public(60, ("image:{id}",), shared=True), _NONE),
 )  # fmt: skip
 
 

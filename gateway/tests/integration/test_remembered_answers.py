@@ -273,3 +273,24 @@ async def test_an_answer_that_is_too_old_is_still_better_than_an_error(site) -> 
         assert (await site.get("/api/genres?never")).status == 503
     finally:
         answers._now = real
+
+
+async def test_what_a_refresh_finds_gone_is_gone(site) -> None:
+    image = f"/api/images/{new_id()}"
+    gone = False
+
+    async def answer(seen, send) -> None:
+        await site.services.reply(send, 404 if gone else 200, {"n": 1})
+
+    site.services.handlers[image] = answer
+    answers = site.gateway._parts.answers._answers
+    assert (await site.get(image)).status == 200
+    gone = True
+    real = answers._now
+    answers._now = lambda: real() + 61
+    try:
+        async with asyncio.timeout(2):
+            while (await site.get(image)).status != 404:
+                await asyncio.sleep(0.01)
+    finally:
+        answers._now = real
