@@ -10,41 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from antiphon_common.web.problems import Problem
 from antiphon_gateway.policy import Access, Body, Route
 
 Document = dict[str, Any]
 
-_PROBLEM: Document = {
-    "type": "object",
-    "description": "RFC 9457. `code` is stable; `errors` lists fields and never repeats what was sent.",
-    "properties": {
-        "type": {"type": "string", "examples": ["about:blank"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "instance": {"type": "string"},
-        "trace_id": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        "errors": {
-            "anyOf": [
-                {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "loc": {"type": "string"},
-                            "code": {"type": "string"},
-                            "message": {"type": "string"},
-                        },
-                        "required": ["loc", "code", "message"],
-                    },
-                },
-                {"type": "null"},
-            ]
-        },
-    },
-    "required": ["type", "title", "status", "detail", "code", "instance", "trace_id"],
-}
 _ALWAYS = {
     400: "The request cannot be understood",
     414: "The request target is over 8 KB",
@@ -61,7 +31,7 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 def merge(documents: Mapping[str, Document], routes: Sequence[Route], *, version: str) -> Document:
     """The document of the platform; `documents` maps service names to theirs, and some may be missing."""
     renamed = {name: _renames(name, documents) for name in sorted(documents)}
-    schemas: Document = {"GatewayProblem": _PROBLEM}
+    schemas = _problem_schemas()
     for name in sorted(documents):
         for schema, body in _schemas(documents[name]).items():
             schemas[renamed[name].get(schema, schema)] = _pointed(body, renamed[name])
@@ -160,11 +130,17 @@ def _statuses(route: Route) -> dict[int, str]:
 def _problem_response(meaning: str, status: int) -> Document:
     response: Document = {
         "description": meaning,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/GatewayProblem"}}},
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     if status in (429, 502, 503, 504):
         response["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
     return response
+
+
+def _problem_schemas() -> Document:
+    """The schemas of a problem, the same in every service, under the names the services use."""
+    whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**whole.pop("$defs"), "Problem": whole}
 
 
 def _schemas(document: Document) -> Document:
@@ -191,7 +167,7 @@ def _renames(service: str, documents: Mapping[str, Document]) -> dict[str, str]:
         grown = bool(more)
         clashing |= more
     return {
-        name: f"{service.capitalize()}{name}" for name in _schemas(documents[service]) if name in clashing
+        name: f"{service.capitalize()}_{name}" for name in _schemas(documents[service]) if name in clashing
     }
 
 

@@ -67,10 +67,18 @@ def test_only_what_is_routed_is_described() -> None:
 def test_names_that_clash_are_told_apart_with_all_that_points_to_them() -> None:
     merged = merge(documents(), ROUTES, version="1")
     schemas = merged["components"]["schemas"]
-    assert set(schemas) == {"AuthOut", "UserOut", "AuthPage", "UserPage", "Same", "GatewayProblem"}
-    assert schemas["UserPage"]["properties"]["items"]["items"] == reference("UserOut")
+    assert set(schemas) == {
+        "Auth_Out",
+        "User_Out",
+        "Auth_Page",
+        "User_Page",
+        "Same",
+        "Problem",
+        "ProblemField",
+    }
+    assert schemas["User_Page"]["properties"]["items"]["items"] == reference("User_Out")
     content = merged["paths"]["/api/b"]["get"]["responses"]["200"]["content"]
-    assert content["application/json"]["schema"] == reference("UserPage")
+    assert content["application/json"]["schema"] == reference("User_Page")
 
 
 def test_the_result_does_not_depend_on_the_order_of_the_services() -> None:
