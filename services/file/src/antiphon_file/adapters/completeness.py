@@ -14,6 +14,7 @@ from antiphon_file.domain import Refused
 
 _OGG_PAGE_LIMIT: Final = 27 + 255 + 255 * 255
 _MAX_BOXES: Final = 10_000
+_MP3_SLACK: Final = 16  # some writers count their own tag, some do not
 _UNKNOWN_SIZE: Final = {0, 0xFFFFFFFF}  # what programs write that could not go back to fill it in
 
 
@@ -25,7 +26,7 @@ def declared_seconds(file: BinaryIO, kind: Kind) -> float | None:
     if kind.name == "flac":
         return _flac_seconds(file, kind)
     if kind.name == "mp3":
-        return _mp3_seconds(file, kind)
+        return _mp3_seconds(file, kind, size)
     if kind.name == "wav":
         _check_riff(file, kind.audio_offset, size)
     elif kind.name == "m4a":
@@ -46,23 +47,24 @@ def _flac_seconds(file: BinaryIO, kind: Kind) -> float | None:
     return total / rate if rate and total else None
 
 
-def _mp3_seconds(file: BinaryIO, kind: Kind) -> float | None:
-    """The frame count that encoders leave in a first silent frame, after the side information."""
+def _mp3_seconds(file: BinaryIO, kind: Kind, size: int) -> float | None:
+    """The counts of frames and bytes that encoders leave in a first silent frame, after its side information.
+    """
     file.seek(kind.audio_offset)
     head = file.read(256)
     length, family = mp3_frame(head[:4])
-    if not length:
+    at = max(head.find(b"Xing", 4, 64), head.find(b"Info", 4, 64))
+    if not length or at == -1 or len(head) < at + 16:
         return None
-    for mark in (b"Xing", b"Info"):
-        at = head.find(mark, 4, 64)
-        if at != -1 and len(head) >= at + 12 and head[at + 7] & 1:
-            frames = int.from_bytes(head[at + 8 : at + 12], "big")
-            version = family >> 2
-            rate = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000)}.get(version, (11025, 12000, 8000))
-            # Gapless players cut up to 0.1 s of encoder delay and padding, which these frames include.
-            seconds = frames * (1152 if version == 3 else 576) / rate[family & 3]
-            return max(seconds - 0.15, 0.0)
-    return None
+    flags, frames, counted = head[at + 7], head[at + 8 : at + 12], head[at + 12 : at + 16]
+    if flags & 3 == 3 and size - kind.audio_offset < int.from_bytes(counted, "big") - _MP3_SLACK:
+        raise Refused("truncated")
+    if not flags & 1:
+        return None
+    version = family >> 2
+    rate = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000)}.get(version, (11025, 12000, 8000))[family & 3]
+    # Decoders cut off the encoder's delay and padding, up to 0.1 s, which these frames include.
+    return max(int.from_bytes(frames, "big") * (1152 if version == 3 else 576) / rate - 0.15, 0.0)
 
 
 def riff_chunks(file: BinaryIO, start: int, size: int) -> Iterator[tuple[bytes, int, int]]:

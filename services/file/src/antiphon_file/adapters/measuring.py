@@ -22,6 +22,8 @@ _MAX_CHANNELS: Final = 8
 _UNDECODABLE = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.EOFError, ValueError)
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 384_000
 
+_Shape = tuple[str, str, int]  # sample format, layout, rate
+
 
 def measure(path: str, kind: Kind, *, declared_seconds: float | None, max_seconds: int) -> AudioFacts:
     """Decode the file once. `Refused` with `zero_length`, `truncated`, `too_long`, `corrupt` ..."""
@@ -42,6 +44,8 @@ def measure(path: str, kind: Kind, *, declared_seconds: float | None, max_second
         if not container.streams.audio:
             raise Refused("unsupported_format" if container.streams.video else "zero_length")
         stream = container.streams.audio[0]
+        if stream.codec_context.name not in kind.decoders.split(","):
+            raise Refused("unsupported_format")
         stream.codec_context.thread_type = "NONE"  # one child a core: threads inside would only take turns
         pass_ = _Pass(max_seconds=max_seconds)
         pass_.run(container, stream)
@@ -55,22 +59,29 @@ class _Pass:
         self._max_seconds = max_seconds
         self._meter: _Meter | None = None
         self._resampler: Any = None
-        self._shape: tuple[str, str, int] | None = None
+        self._resampled: _Shape | None = None
+        self._shape: _Shape | None = None
         self._samples = self._bytes = self._packets = self._broken = 0
 
     def run(self, container: Any, stream: Any) -> None:
-        for packet in container.demux(stream):
-            self._packets += 1
-            self._bytes += packet.size
-            try:
-                frames = packet.decode()
-            except _UNDECODABLE:
-                self._broken += 1
-                continue
-            for frame in frames:
-                self._take(frame)
+        try:
+            for packet in container.demux(stream):
+                self._decode(packet)
+        except _UNDECODABLE:
+            self._broken += self._packets  # the container itself ends in nonsense
         if self._meter is not None:
             self._meter.finish()
+
+    def _decode(self, packet: Any) -> None:
+        self._packets += 1
+        self._bytes += packet.size
+        try:
+            frames = packet.decode()
+        except _UNDECODABLE:
+            self._broken += 1
+            return
+        for frame in frames:
+            self._take(frame)
 
     def _take(self, frame: Any) -> None:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -78,7 +89,7 @@ class _Pass:
             self._shape = shape
             self._meter = _Meter(*_checked(frame, shape))
         frame.pts = None
-        pieces = [frame] if shape == self._shape else self._reshape(frame)
+        pieces = [frame] if shape == self._shape else self._reshape(frame, shape)
         for piece in pieces:
             self._samples += piece.samples
             if self._meter is not None:
@@ -86,15 +97,11 @@ class _Pass:
         if self._samples > self._max_seconds * self._shape[2]:
             raise Refused("too_long")
 
-    def _reshape(self, frame: Any) -> list[Any]:
-        """Chained streams may change rate or layout midway; all is measured in the first frame's shape."""
-        if self._resampler is None and self._shape is not None:
-            self._resampler = [av.AudioResampler(*self._shape), None]
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if self._resampler[1] not in {None, shape} and self._shape is not None:
-            self._resampler = [av.AudioResampler(*self._shape), shape]
-        self._resampler[1] = shape
-        return list(self._resampler[0].resample(frame))
+    def _reshape(self, frame: Any, shape: _Shape) -> list[Any]:
+        """Joined streams may change rate or layout midway; all is measured in the first frame's shape."""
+        if self._resampler is None or self._resampled != shape:
+            self._resampler, self._resampled = av.AudioResampler(*(self._shape or shape)), shape
+        return list(self._resampler.resample(frame))
 
     def facts(self, stream: Any, kind: Kind, *, declared_seconds: float | None) -> AudioFacts:
         if self._shape is None or self._meter is None or self._samples == 0:
@@ -124,7 +131,7 @@ class _Pass:
         )
 
 
-def _checked(frame: Any, shape: tuple[str, str, int]) -> tuple[str, str, int]:
+def _checked(frame: Any, shape: _Shape) -> _Shape:
     if not _LOWEST_RATE <= shape[2] <= _HIGHEST_RATE or not 1 <= frame.layout.nb_channels <= _MAX_CHANNELS:
         raise Refused("unsupported_format")
     return shape

@@ -25,13 +25,14 @@ def read_flac(file: BinaryIO, offset: int) -> tuple[Comments, list[bytes]]:
     comments: Comments = {}
     pictures: list[bytes] = []
     position, total = offset + 4, 0
+    size = file.seek(0, 2)
     while True:
         file.seek(position)
         head = file.read(4)
         if len(head) < 4:
             break
         length = int.from_bytes(head[1:4], "big")
-        total += length
+        total += min(length, size - position - 4)  # a length that lies is the decoder's to judge
         if total > MAX_TAG_BYTES:
             raise Refused("tag_bomb")
         if head[0] & 0x7F == _COMMENT_BLOCK and not comments:
