@@ -124,7 +124,7 @@ def request_for(exchange: Exchange, target: Target, body: bytes | AsyncIterator[
     if route.access is Access.ANONYMOUS:
         headers = [pair for pair in headers if pair[0] != "authorization"]
     headers.append(("traceparent", exchange.traceparent))
-    headers.append(("x-forwarded-for", exchange.address))
+    headers.append(("x-antiphon-client", exchange.address))
     path = target.path(exchange.ids)
     if exchange.query:
         path = f"{path}?{exchange.query.decode('ascii')}"

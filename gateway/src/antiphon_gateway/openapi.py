@@ -66,11 +66,9 @@ def shape(path: str) -> str:
 
 def operations(document: Document) -> Iterable[tuple[str, str, Document]]:
     """`(method, path, operation)` of everything a service offers to the public."""
-    for path, item in document.get("paths", {}).items():
-        if path.startswith("/api/"):
-            for method in _METHODS:
-                if method in item:
-                    yield method.upper(), path, item[method]
+    public = [(path, item) for path, item in document.get("paths", {}).items() if path.startswith("/api/")]
+    for path, item in public:
+        yield from ((method.upper(), path, item[method]) for method in _METHODS if method in item)
 
 
 def _operation(route: Route, documents: Mapping[str, Document]) -> tuple[str, Document] | None:

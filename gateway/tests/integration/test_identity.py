@@ -159,7 +159,7 @@ async def test_no_identity_header_of_a_client_arrives(site) -> None:
     forged = dict.fromkeys(("X-User-Id", "X-USER-ROLES", "x-internal-identity", "X-Request-Verified", "X-Auth-User", "Remote-User", "X-Forwarded-User", "Proxy-Authorization", "X-Real-IP", "Forwarded"), "00000000-0000-0000-0000-000000000000")  # fmt: skip
     reply = await site.get("/api/me", headers={**site.bearer(), **forged})
     assert set(dict(reply.json()["headers"])) == {
-        "host", "authorization", "traceparent", "x-forwarded-for", "accept-encoding"
+        "host", "authorization", "traceparent", "x-antiphon-client", "accept-encoding"
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ async def test_behind_a_proxy_of_ours_clients_are_told_apart(new_site, tmp_path)
         assert await login(site, {"X-Forwarded-For": "9.9.9.1"}) == 429
         assert await login(site, {"X-Forwarded-For": "9.9.9.9, 9.9.9.1"}) == 429
         assert await login(site, {"X-Forwarded-For": "9.9.9.2"}) == 200
-        assert site.services.seen[-1].header("x-forwarded-for") == "9.9.9.2"
+        assert site.services.seen[-1].header("x-antiphon-client") == "9.9.9.2"
 
 
 async def test_of_2000_requests_on_50_connections_exactly_the_limit_passes(new_site, tmp_path) -> None:

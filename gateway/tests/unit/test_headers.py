@@ -68,7 +68,8 @@ def test_chunks_belong_to_http_1_1() -> None:
 
 
 IDENTITY = [
-    "x-user-id", "x-userid", "x-user", "x-roles", "x-role", "x-internal-identity", "x-internal-token",
+    "x-antiphon-client", "x-user-id", "x-userid", "x-user", "x-roles", "x-role", "x-internal-identity",
+    "x-internal-token",
     "x-admin",
     "x-request-verified", "x-authenticated-user", "x-auth-user", "x-remote-user", "remote-user",
     "x-forwarded-user",
