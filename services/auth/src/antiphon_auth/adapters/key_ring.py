@@ -8,6 +8,7 @@ when the file was replaced.
 import asyncio
 import base64
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,7 +166,9 @@ class KeyRing:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._directory / ".lock").open("w") as file:
+        # Private like its neighbours, so that nothing in this directory needs an explanation.
+        descriptor = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
