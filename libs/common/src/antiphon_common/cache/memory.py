@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 _DEFAULT_BYTES = 16 * 1024 * 1024
 # About what Python spends on an entry and on each tag besides their text; so small values are bounded, too.
 _OVERHEAD = 300
-_TAG_OVERHEAD = 150
+_TAG_OVERHEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
