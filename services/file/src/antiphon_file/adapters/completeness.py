@@ -48,8 +48,7 @@ def _flac_seconds(file: BinaryIO, kind: Kind) -> float | None:
 
 
 def _mp3_seconds(file: BinaryIO, kind: Kind, size: int) -> float | None:
-    """The counts of frames and bytes that encoders leave in a first silent frame, after its side information.
-    """
+    """The counts of frames and bytes that encoders leave in a first silent frame, behind its side data."""
     file.seek(kind.audio_offset)
     head = file.read(256)
     length, family = mp3_frame(head[:4])

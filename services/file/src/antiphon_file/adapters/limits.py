@@ -40,7 +40,8 @@ def at_most(extra_bytes: int) -> Iterator[None]:
     if used is None:
         yield
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (min(used + extra_bytes, soft), hard))
+    bound = used + extra_bytes if soft == resource.RLIM_INFINITY else min(used + extra_bytes, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
     try:
         yield
     finally:
