@@ -34,11 +34,14 @@ class Tracks(Protocol):
     async def of_owner(self, owner_id: UUID) -> Sequence[Track]:
         """All tracks somebody uploaded."""
 
+    async def add(self, track: Track, waveform: str) -> None:
+        """Store a new track. Raises `Unavailable` when its upload is becoming one elsewhere."""
+
     async def save(self, track: Track) -> None:
-        """Store a new or changed track. Raises `Unavailable` when its upload became a track elsewhere."""
+        """Store a changed track."""
 
     async def save_waveform(self, track_id: UUID, data: str) -> None:
-        """Store the waveform of a track that was saved."""
+        """Store another waveform of a track."""
 
     async def delete(self, track: Track) -> None:
         """Forget a track and everything that points to it."""
@@ -56,8 +59,11 @@ class Artists(Protocol):
     async def of_owner(self, owner_id: UUID) -> Sequence[Artist]:
         """All artists of an owner."""
 
+    async def add(self, artist: Artist) -> None:
+        """Store a new artist. Raises `Conflict` when the owner has that name already."""
+
     async def save(self, artist: Artist) -> None:
-        """Store a new or changed artist. Raises `Conflict` when the owner has that name already."""
+        """Store a changed artist. Raises `Conflict` when the owner has that name already."""
 
     async def delete(self, artist_id: UUID) -> None:
         """Forget an artist that nothing credits."""
@@ -83,17 +89,20 @@ class Albums(Protocol):
     async def of_owner(self, owner_id: UUID) -> Sequence[Album]:
         """All albums of an owner."""
 
+    async def add(self, album: Album) -> None:
+        """Store a new album. Raises `Conflict` when the owner has one like it already."""
+
     async def save(self, album: Album) -> None:
-        """Store a new or changed album. Raises `Conflict` when the owner has one like it already."""
+        """Store a changed album. Raises `Conflict` when the owner has one like it already."""
+
+    async def recount(self, album: Album) -> None:
+        """Store what follows from an album's tracks: counts, flag, what it borrows."""
 
     async def delete(self, album_id: UUID) -> None:
         """Forget an album without tracks."""
 
-    async def tally(self, album_id: UUID) -> Tally:
-        """What the album holds now."""
-
-    async def face(self, album_id: UUID) -> Face:
-        """Cover and date of the first track that has one, a publicly listed one if there is any."""
+    async def tally(self, album_id: UUID) -> tuple[Tally, Face]:
+        """What the album holds now, and cover and date of its first track, a listed one if there is any."""
 
 
 class CountersOfTracks(Protocol):

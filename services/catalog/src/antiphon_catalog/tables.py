@@ -6,10 +6,10 @@ or genre must cost the same at any depth.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, Uuid
+from sqlalchemy import ForeignKey, Index, String, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from antiphon_common.db import Json, UtcDateTime
@@ -219,5 +219,16 @@ class GoneUploadRow(Base):
     upload_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
 
 
+ARTIST = cast(Table, ArtistRow.__table__)
+ALBUM = cast(Table, AlbumRow.__table__)
+ALBUM_ARTIST = cast(Table, AlbumArtistRow.__table__)
+TRACK = cast(Table, TrackRow.__table__)
+WAVEFORM = cast(Table, WaveformRow.__table__)
+TRACK_ARTIST = cast(Table, TrackArtistRow.__table__)
+TRACK_GENRE = cast(Table, TrackGenreRow.__table__)
+GENRE = cast(Table, GenreRow.__table__)
+COUNTER = cast(Table, CounterRow.__table__)
+PERSON = cast(Table, PersonRow.__table__)
+GONE_UPLOAD = cast(Table, GoneUploadRow.__table__)
 OUTBOX = outbox_table(Base.metadata)
 INBOX = inbox_table(Base.metadata)

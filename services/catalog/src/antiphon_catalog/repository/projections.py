@@ -2,18 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_catalog.domain.music import Counters, Person
-from antiphon_catalog.tables import (
-    CounterRow,
-    GoneUploadRow,
-    PersonRow,
-    TrackArtistRow,
-    TrackGenreRow,
-    TrackRow,
-)
+from antiphon_catalog.repository.upserting import upsert
+from antiphon_catalog.tables import COUNTER, GONE_UPLOAD, PERSON, TRACK, TRACK_ARTIST, TRACK_GENRE
 
 
 class SqlCounters:
@@ -23,24 +17,19 @@ class SqlCounters:
         self._session = session
 
     async def of(self, track_id: UUID) -> Counters:
-        row = await self._session.get(CounterRow, track_id, with_for_update=True)
-        if row is None:
-            return Counters(track_id)
-        return Counters(track_id, row.like_count, row.like_revision, row.play_count, row.play_revision)
+        query = select(COUNTER).where(COUNTER.c.track_id == track_id).with_for_update()
+        row = (await self._session.execute(query)).mappings().one_or_none()
+        return Counters(**row) if row else Counters(track_id)
 
     async def save(self, counters: Counters) -> None:
         values = {name: getattr(counters, name) for name in Counters.__dataclass_fields__}
-        await self._session.merge(CounterRow(**values))
-        await self._session.flush()
-        likes, plays = {"like_count": counters.like_count}, {"play_count": counters.play_count}
-        track_id = counters.track_id
-        await self._session.execute(update(TrackRow).where(TrackRow.id == track_id).values(**likes, **plays))
-        await self._session.execute(
-            update(TrackArtistRow).where(TrackArtistRow.track_id == track_id).values(**plays)
-        )
-        await self._session.execute(
-            update(TrackGenreRow).where(TrackGenreRow.track_id == track_id).values(**likes, **plays)
-        )
+        await upsert(self._session, COUNTER, values)
+        track_id, plays = counters.track_id, {"play_count": counters.play_count}
+        both = {**plays, "like_count": counters.like_count}
+        await self._session.execute(update(TRACK).where(TRACK.c.id == track_id).values(both))
+        for table, values in ((TRACK_GENRE, both), (TRACK_ARTIST, plays)):
+            changed = update(table).where(table.c.track_id == track_id).values(values)
+            await self._session.execute(changed)
 
 
 class SqlPeople:
@@ -50,13 +39,13 @@ class SqlPeople:
         self._session = session
 
     async def find(self, user_id: UUID) -> Person | None:
-        row = await self._session.get(PersonRow, user_id, with_for_update=True)
-        return Person(row.user_id, row.name, row.revision, row.deleted) if row else None
+        query = select(PERSON).where(PERSON.c.user_id == user_id).with_for_update()
+        row = (await self._session.execute(query)).mappings().one_or_none()
+        return Person(**row) if row else None
 
     async def save(self, person: Person) -> None:
         values = {name: getattr(person, name) for name in Person.__dataclass_fields__}
-        await self._session.merge(PersonRow(**values))
-        await self._session.flush()
+        await upsert(self._session, PERSON, values)
 
 
 class SqlGoneUploads:
@@ -66,8 +55,8 @@ class SqlGoneUploads:
         self._session = session
 
     async def has(self, upload_id: UUID) -> bool:
-        return await self._session.get(GoneUploadRow, upload_id) is not None
+        query = select(GONE_UPLOAD.c.upload_id).where(GONE_UPLOAD.c.upload_id == upload_id)
+        return (await self._session.execute(query)).first() is not None
 
     async def add(self, upload_id: UUID) -> None:
-        await self._session.merge(GoneUploadRow(upload_id=upload_id))
-        await self._session.flush()
+        await upsert(self._session, GONE_UPLOAD, {"upload_id": upload_id})

@@ -39,7 +39,7 @@ async def create_album(unit: Unit, owner_id: UUID, change: AlbumChange, by: Edit
         id=new_id(), owner_id=owner_id, credits=credits_, automatic=False, created_at=by.at, revision=1,
         **_owned(values),
     )  # fmt: skip
-    await unit.albums.save(album)
+    await unit.albums.add(album)
     await settle_artists(unit, album.artist_ids, at=by.at)
     await unit.announce(album_changed(album))
     return album
@@ -55,7 +55,8 @@ async def change_album(unit: Unit, album_id: UUID, change: AlbumChange, by: Edit
     if change.artists is not None:
         credits_ = await wished_credits(unit, before.owner_id, change.artists, at=by.at)
         after = replace(after, credits=credits_)
-    after = with_face(after, await unit.albums.face(album_id))
+    _, face = await unit.albums.tally(album_id)
+    after = with_face(after, face)
     if after == before:
         return before
     after = replace(after, revision=before.revision + 1)

@@ -22,7 +22,7 @@ async def create_artist(
         id=new_id(), owner_id=owner_id, name=name, image_id=image_id, automatic=False, created_at=by.at,
         revision=1,
     )  # fmt: skip
-    await unit.artists.save(artist)
+    await unit.artists.add(artist)
     await unit.announce(artist_changed(artist))
     return artist
 

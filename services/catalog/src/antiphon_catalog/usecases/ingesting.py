@@ -15,7 +15,7 @@ from antiphon_catalog.domain.credits import (
 from antiphon_catalog.domain.folding import clean, fold
 from antiphon_catalog.domain.music import MOST_DISCS, MOST_GENRES, MOST_TRACKS, AlbumRef, Kind, Track, is_date
 from antiphon_catalog.ports import Unit
-from antiphon_catalog.usecases.storing import remove_track, store_track
+from antiphon_catalog.usecases.storing import add_track, remove_track, store_track
 from antiphon_common.ids import new_id
 from antiphon_contracts.file import Tags, UploadDeleted, UploadReady
 
@@ -96,10 +96,7 @@ async def _make_track(unit: Unit, event: UploadReady) -> None:
         created_at=event.created_at,
         published_at=event.created_at if complete else None,
     )
-    counters = await unit.counters.of(track.id)
-    track = replace(track, like_count=counters.like_count, play_count=counters.play_count)
-    await store_track(unit, None, track, at=event.created_at)
-    await unit.tracks.save_waveform(track.id, event.waveform)
+    await add_track(unit, track, event.waveform)
 
 
 async def _album(unit: Unit, event: UploadReady, credits_: tuple[Credit, ...]) -> AlbumRef | None:

@@ -21,11 +21,20 @@ from antiphon_catalog.usecases.announcing import (
 )
 
 
-async def store_track(unit: Unit, before: Track | None, after: Track, *, at: datetime) -> Track:
-    """Store a new or changed track at its next revision; nothing happens when it is as it was."""
+async def add_track(unit: Unit, track: Track, waveform: str) -> Track:
+    """Store a new track at revision 1."""
+    track = replace(track, revision=1)
+    await unit.tracks.add(track, waveform)
+    await settle(unit, [track], at=track.created_at)
+    await unit.announce(track_changed(track))
+    return track
+
+
+async def store_track(unit: Unit, before: Track, after: Track, *, at: datetime) -> Track:
+    """Store a changed track at its next revision; nothing happens when it is as it was."""
     if after == before:
         return after
-    after = replace(after, revision=after.revision + 1)
+    after = replace(after, revision=before.revision + 1)
     await unit.tracks.save(after)
     await settle(unit, [before, after], at=at)
     await unit.announce(track_changed(after))
@@ -56,16 +65,16 @@ async def settle_albums(unit: Unit, album_ids: Iterable[UUID], *, at: datetime) 
         if album is None:
             continue
         artist_ids |= album.artist_ids
-        tally = await unit.albums.tally(album_id)
+        tally, face = await unit.albums.tally(album_id)
         if album.automatic and not tally.tracks:
             await remove_album(unit, album)
             continue
-        counted = _counted_album(album, tally, await unit.albums.face(album_id), at=at)
+        counted = _counted_album(album, tally, face, at=at)
         if _seen(counted) != _seen(album) or not counted.revision:
             counted = replace(counted, revision=counted.revision + 1)
             await unit.announce(album_changed(counted))
         if counted != album:
-            await unit.albums.save(counted)
+            await unit.albums.recount(counted)
     return artist_ids
 
 
