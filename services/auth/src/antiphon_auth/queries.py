@@ -12,7 +12,7 @@ from antiphon_auth.domain.sessions import ABSOLUTE, IDLE
 from antiphon_auth.repository import REVOCATIONS_KEPT
 from antiphon_auth.tables import AccountRow, CounterRow, RevocationRow, SessionRow
 from antiphon_common.db import Database
-from antiphon_common.errors import Unauthenticated
+from antiphon_common.errors import Invalid, Unauthenticated
 from antiphon_common.pages import Page, decode_cursor, page_of
 from antiphon_common.principal import Principal
 from antiphon_contracts.auth import AccountChanged
@@ -126,4 +126,7 @@ async def current_events(database: Database) -> AsyncIterator[AccountChanged]:
 
 def _id_of(cursor: str) -> UUID:
     (value,) = decode_cursor("my_sessions", cursor, str)
-    return UUID(str(value))
+    try:
+        return UUID(str(value))
+    except ValueError as error:
+        raise Invalid("invalid_cursor", "The cursor is not valid.") from error

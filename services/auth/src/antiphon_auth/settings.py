@@ -4,9 +4,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
-from antiphon_auth.adapters.secret_files import check_secrets
+from antiphon_auth.adapters.secret_files import BadSecret, check_secrets
 from antiphon_common.settings import ServiceSettings
 
 
@@ -30,7 +31,10 @@ class Settings(ServiceSettings):
     @field_validator("secrets_dir")
     @classmethod
     def _secrets(cls, value: Path, info: ValidationInfo) -> Path:
-        check_secrets(value, may_be_missing=bool(info.data.get("create_secrets")))
+        try:
+            check_secrets(value, may_be_missing=bool(info.data.get("create_secrets")))
+        except BadSecret as error:
+            raise PydanticCustomError("bad_secret", "{reason}", {"reason": str(error)}) from error
         return value
 
     @field_validator("public_url")

@@ -8,6 +8,7 @@ import pytest
 
 from antiphon_common.clock import FixedClock
 from antiphon_common.ids import new_id
+from antiphon_common.pages import encode_cursor
 
 
 def bearer(tokens: dict[str, str]) -> dict[str, str]:
@@ -67,7 +68,10 @@ async def test_sessions_come_in_pages_newest_first(client: httpx.AsyncClient, re
         cursor = page["next_cursor"]
     assert cursor is None
     assert sorted(seen) == [f"device {index}" for index in range(5)]
-    for bad in ({"limit": "0"}, {"limit": "101"}, {"cursor": "tampered"}):
+    forged = [encode_cursor("my_sessions", ("no id",)), encode_cursor("my_sessions", (1,))]
+    forged.append(encode_cursor("other", (str(new_id()),)))
+    forged.append(encode_cursor("my_sessions", 5))  # type: ignore[arg-type]
+    for bad in ({"limit": "0"}, {"limit": "101"}, *({"cursor": cursor} for cursor in ("tampered", *forged))):
         answer = await client.get("/api/auth/sessions", params=bad, headers=bearer(tokens))
         assert answer.status_code == 422
 
