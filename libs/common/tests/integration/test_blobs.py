@@ -180,8 +180,13 @@ async def test_a_cancelled_write_never_reaches_another_file(store: BlobStore, tm
     assert incoming(tmp_path) == []
 
 
-async def test_a_store_of_many_objects_is_listed_in_steps(tmp_path: Path) -> None:
+async def test_a_store_of_many_objects_is_listed_in_steps_that_survive_deletions(tmp_path: Path) -> None:
     store = FileBlobs(f"file://{tmp_path}")
-    for number in range(2500):
+    for number in range(1500):
         (tmp_path / f"{number}").touch()
-    assert len([info async for info in store.list()]) == 2500
+    assert len([info async for info in store.list()]) == 1500
+    listing = aiter(store.list())
+    await anext(listing)
+    for number in range(1500):
+        (tmp_path / f"{number}").unlink()
+    assert len([info async for info in listing]) == 999

@@ -28,7 +28,7 @@ async def test_it_holds_at_most_its_bytes_whatever_is_put_in(value_size: int, ta
 
 
 async def test_what_was_used_least_recently_goes_first() -> None:
-    cache = MemoryCache("memory:?bytes=5000")
+    cache = MemoryCache("memory:?bytes=6000")
     for key in "abc":
         await cache.set(key, bytes(1000), seconds=60, tags=["t"])
     assert await cache.get("a")
@@ -39,9 +39,9 @@ async def test_what_was_used_least_recently_goes_first() -> None:
 
 
 async def test_a_value_larger_than_the_cache_is_not_kept_and_drops_nothing() -> None:
-    cache = MemoryCache("memory:?bytes=5000")
+    cache = MemoryCache("memory:?bytes=6000")
     await cache.set("a", b"x", seconds=60)
-    await cache.set("b", bytes(6000), seconds=60)
+    await cache.set("b", bytes(7000), seconds=60)
     assert (await cache.get("a"), await cache.get("b")) == (b"x", None)
 
 
