@@ -28,15 +28,20 @@ T = TypeVar("T")
 _INCOMING = ".incoming"
 _LEFTOVER_SECONDS = 3600
 _WRITE_AT_ONCE = 1 << 20
+_READ_AT_ONCE = 256 * 1024
 _LIST_AT_ONCE = 1000
 # EAGAIN: not in the page cache. The others: a file system or kernel without the flag.
 _NOT_AT_ONCE = (errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class FileBlob:
-    """One open file. Reads what the page cache holds at once, and the rest in a thread."""
+    """One open file. Reads what the page cache holds at once, and the rest in a thread.
 
-    def __init__(self, path: Path) -> None:
+    `scratch` is lent by the store: reading into memory that stays costs a tenth of reading into new pages.
+    """
+
+    def __init__(self, path: Path, scratch: memoryview) -> None:
+        self._scratch = scratch
         self._descriptor = os.open(path, os.O_RDONLY)
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
@@ -48,7 +53,9 @@ class FileBlob:
         length = max(0, min(length, self.size - offset))
         if length == 0:
             return b""
-        buffer = bytearray(length)
+        # Used up before the next await, so one for all files is enough.
+        whole = length <= len(self._scratch)
+        buffer = self._scratch[:length] if whole else memoryview(bytearray(length))
         try:
             read = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
         except OSError as error:
@@ -84,6 +91,7 @@ class FileBlobs:
 
     def __init__(self, url: str) -> None:
         self._root = Path(unquote(urlsplit(url).path))
+        self._scratch = memoryview(bytearray(_READ_AT_ONCE))
 
     async def start(self) -> None:
         await asyncio.to_thread(self._prepare)
@@ -108,7 +116,7 @@ class FileBlobs:
 
     async def open(self, key: str) -> FileBlob:
         try:
-            return FileBlob(self._path(key))
+            return FileBlob(self._path(key), self._scratch)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound("blob_not_found", "There is no such object.") from error
         except OSError as error:

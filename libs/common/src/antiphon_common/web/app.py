@@ -57,6 +57,8 @@ def service_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Ours is `RequestContext`; the framework's asks process globals at every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.deps = deps
     app.state.verifier = verifier
