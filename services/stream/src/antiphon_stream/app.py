@@ -19,7 +19,7 @@ from antiphon_stream.adapters.handles import Handles
 from antiphon_stream.adapters.keys import KeyFile
 from antiphon_stream.consumers import HANDLERS
 from antiphon_stream.ports import Deps
-from antiphon_stream.queries import TrackCache
+from antiphon_stream.queries import Tickets, TrackCache
 from antiphon_stream.repository import unit_of_work
 from antiphon_stream.routes import AudioFront, router
 from antiphon_stream.settings import Settings
@@ -43,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
     handles = Handles(blobs)
     books = Bookkeeper(open_unit, clock, log=log)
     keys = KeyFile(settings.secrets_dir, create=settings.create_secrets)
-    deps = Deps(tracks=tracks, blobs=handles, books=books, keys=keys, clock=clock)
+    deps = Deps(
+        tracks=tracks, tickets=Tickets(keys, clock), blobs=handles, books=books, keys=keys, clock=clock
+    )
     jwks = JwksClient(settings.jwks_url)
     verifier = Verifier(jwks, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock)
     pruning = inbox.pruning(database, INBOX, clock=clock, log=log)

@@ -10,7 +10,7 @@ from antiphon_contracts.event import Event
 from antiphon_stream.domain import Heard, KeyRing, Track
 
 if TYPE_CHECKING:
-    from antiphon_stream.queries import TrackCache
+    from antiphon_stream.queries import Tickets, TrackCache
 
 
 class Tracks(Protocol):
@@ -78,6 +78,7 @@ class Deps:
     """Everything the routes hold."""
 
     tracks: "TrackCache"
+    tickets: "Tickets"
     blobs: OpenBlobs
     books: Books
     keys: Keys

@@ -9,13 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from antiphon_common.clock import Clock
 from antiphon_common.db import Database
 from antiphon_common.errors import NotFound
 from antiphon_common.ids import new_id
 from antiphon_common.principal import Principal
 from antiphon_contracts.event import Event
 from antiphon_stream.domain import Ticket, Track, Variant, expiry, may_hear, opens, sign, verify
-from antiphon_stream.ports import Deps
+from antiphon_stream.ports import Deps, Keys
 from antiphon_stream.tables import TrackRow
 
 _MOST_CACHED = 2048
@@ -80,10 +81,32 @@ class Listener:
         return may_hear(track, user_id=self.user_id, is_admin=self.is_admin)
 
 
-def by_ticket(deps: Deps, text: str, *, track_id: UUID, variant: Variant) -> Listener:
-    """The listener whom a ticket names. Raises `Forbidden`."""
-    ticket = verify(text, deps.keys.ring, track_id=track_id, variant=variant, now=deps.clock.now())
-    return Listener(ticket.user_id, ticket.listen, ticket=ticket)
+class Tickets:
+    """Tickets that were found good, so that the next range of the same address is decided faster."""
+
+    def __init__(self, keys: Keys, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._good: OrderedDict[str, Listener] = OrderedDict()
+
+    def listener(self, text: str, *, track_id: UUID, variant: Variant) -> Listener:
+        """The listener whom a ticket names. Raises `Forbidden`."""
+        known = self._good.get(text)
+        ticket = known.ticket if known else None
+        now = self._clock.now()
+        if (
+            known
+            and ticket
+            and ticket.track_id == track_id
+            and ticket.variant == variant
+            and now < ticket.expires_at
+        ):
+            return known
+        ticket = verify(text, self._keys.ring, track_id=track_id, variant=variant, now=now)
+        listener = self._good[text] = Listener(ticket.user_id, ticket.listen, ticket=ticket)
+        if len(self._good) > _MOST_CACHED:
+            self._good.popitem(last=False)
+        return listener
 
 
 def by_token(principal: Principal) -> Listener:

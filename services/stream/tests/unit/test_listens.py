@@ -107,7 +107,7 @@ def test_another_ticket_is_another_listen() -> None:
 def test_the_ledger_is_bounded() -> None:
     ledger = Ledger(capacity=10)
     for number in range(100):
-        _serve(ledger, 0, 1, heard=Heard(UUID(int=number), UUID(int=2), UUID(int=3)))
+        _serve(ledger, 0, 1, heard=Heard(UUID(int=1), UUID(int=2), UUID(int=number)))
     assert len(ledger) == 10
 
 

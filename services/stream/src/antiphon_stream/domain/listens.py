@@ -18,11 +18,16 @@ _MOST_GAPS = 128
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was listened to by whom: one key of the accumulators. `listen` is a ticket's or a session's id."""
+    """What was listened to by whom. `listen` is a ticket's or a session's id."""
 
     user_id: UUID
     track_id: UUID
     listen: UUID
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The place in the accumulators: a listen belongs to one user, and integers are hashed quickly."""
+        return self.listen.int, self.track_id.int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Ledger:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
-        self._listens: OrderedDict[Heard, _Listen] = OrderedDict()
+        self._listens: OrderedDict[tuple[int, int], _Listen] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -91,12 +96,13 @@ class Ledger:
         self, heard: Heard, start: int, end: int, *, size: int, duration_ms: int, at: datetime
     ) -> Credit | None:
         """Note that bytes `start` up to `end` of `size` went out at `at`; a credit when they were enough."""
-        listen = self._listens.get(heard)
+        key = heard.key
+        listen = self._listens.get(key)
         if listen is None:
-            listen = self._listens[heard] = _Listen(started_at=at)
+            listen = self._listens[key] = _Listen(started_at=at)
             if len(self._listens) > self._capacity:
                 self._listens.popitem(last=False)
-        self._listens.move_to_end(heard)
+        self._listens.move_to_end(key)
         for repeated in listen.served.add(start, end):
             listen.again_since = listen.again_since or at
             listen.again.add(*repeated)

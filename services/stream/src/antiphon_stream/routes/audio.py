@@ -24,6 +24,7 @@ STALLED_SECONDS = 30.0
 
 _PREFIX = "/api/stream/"
 _UUID_LENGTH = 36
+_VARIANTS: dict[str, Variant] = {name: name for name in VARIANTS}
 _CONDITIONS = {
     b"range": "range",
     b"if-range": "if_range",
@@ -87,7 +88,7 @@ async def plan_audio(
     """
     asked, authorization = _asked(scope)
     if ticket is not None:
-        listener = queries.by_ticket(deps, ticket, track_id=track_id, variant=variant)
+        listener = deps.tickets.listener(ticket, track_id=track_id, variant=variant)
     else:
         token = bearer_token(authorization)
         if token is None:
@@ -132,7 +133,8 @@ async def _send_blocks(deps: Deps, plan: Plan, handle: Handle, receive: Receive,
             message = {"type": "http.response.body", "body": block, "more_body": after < end}
             # Nothing is in the way of the first block, so nothing needs to watch it.
             await (send(message) if left is None else asyncio.wait_for(send(message), STALLED_SECONDS))
-            if left is not None and left.done():
+            # After the last block the server reports the end as if the listener had hung up.
+            if left is not None and left.done() and after < end:
                 return
             deps.books.served(heard, track, position, after)
             position = after
@@ -217,6 +219,5 @@ def _plain_query(raw: bytes) -> tuple[Variant, str | None] | None:
         if name in fields or name not in ("variant", "ticket"):
             return None
         fields[name] = value
-    variant = fields.get("variant", "original")
-    known = next((one for one in VARIANTS if one == variant), None)
+    known = _VARIANTS.get(fields.get("variant", "original"))
     return None if known is None else (known, fields.get("ticket"))
