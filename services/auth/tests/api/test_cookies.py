@@ -37,9 +37,6 @@ async def test_on_https_the_cookies_are_bound_to_the_host(
 ) -> None:
     secure = Settings.model_validate({**settings.model_dump(), "public_url": "https://Music.Example.org/"})
     async with running(create_app(secure, clock=clock, passwords=passwords)) as client:
-        await client.post(
-            "/api/auth/register", json={**BODY, "name": "Ada", "session": None} | {"session": "x"}
-        )
         registration = {key: BODY[key] for key in ("email", "password")} | {"name": "Ada"}
         assert (await client.post("/api/auth/register", json=registration)).status_code == 201
         own = {"origin": "https://music.example.org"}
@@ -113,6 +110,18 @@ async def test_logging_out_clears_the_cookie_with_the_attributes_it_had(
     assert farewell.headers["clear-site-data"] == '"cache", "storage"'
     assert "antiphon_refresh" not in client.cookies
     assert (await client.post("/api/auth/refresh")).status_code == 401
+
+
+async def test_a_session_of_a_cookie_never_shows_its_refresh_token(
+    client: httpx.AsyncClient, register
+) -> None:
+    await register()
+    token = (await client.post("/api/auth/login", json=BODY)).cookies["antiphon_refresh"]
+    client.cookies.clear()
+    answer = await client.post("/api/auth/refresh", json={"refresh_token": token})
+    assert answer.status_code == 200
+    assert "refresh_token" not in answer.json()
+    assert answer.cookies["antiphon_refresh"]
 
 
 async def test_a_token_in_the_body_is_not_mixed_up_with_one_in_a_cookie(

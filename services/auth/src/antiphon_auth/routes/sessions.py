@@ -36,7 +36,7 @@ async def login(request: Request, body: LoginIn, caller: Anyone, deps: Inside) -
         refuse_foreign_origin(request, deps.rules)
     credentials = Credentials(email=body.email, password=body.password, cookie=cookie)
     issued = await usecases.log_in(deps, credentials, visit_of(request, deps.rules))
-    answer = _tokens(deps, issued, in_cookie=cookie)
+    answer = _tokens(deps, issued)
     proof = deps.issuer.device_cookie(issued.account.id, deps.clock.now())
     give_device_cookie(answer, proof, deps.rules)
     return answer
@@ -50,14 +50,13 @@ async def refresh(
     body: RefreshIn | None = None,
 ) -> Response:
     """The next tokens of a session; the refresh token, in the body or the cookie, works once."""
-    in_cookie = body is None
-    if in_cookie:
+    if body is None:
         refuse_foreign_origin(request, deps.rules)
     token = body.refresh_token if body else refresh_cookie(request, deps.rules)
     if not token:
         raise Unauthenticated("invalid_refresh_token", "There is no refresh token in the body or a cookie.")
     issued = await usecases.refresh(deps, token, visit_of(request, deps.rules))
-    return _tokens(deps, issued, in_cookie=in_cookie)
+    return _tokens(deps, issued)
 
 
 @router.post("/api/auth/logout", operation_id="logout", status_code=204)
@@ -105,7 +104,9 @@ async def delete_session(session_id: UUID, user: User, deps: Inside) -> Response
     return Response(status_code=204)
 
 
-def _tokens(deps: Deps, issued: Issued, *, in_cookie: bool) -> Response:
+def _tokens(deps: Deps, issued: Issued) -> Response:
+    """The refresh token goes where the session began, wherever its predecessor came from."""
+    in_cookie = issued.session.cookie
     access = deps.issuer.access_token(issued.account, issued.session, deps.clock.now())
     body = {"access_token": access, "token_type": "Bearer", "expires_in": usecases.ACCESS_SECONDS}
     if not in_cookie:
