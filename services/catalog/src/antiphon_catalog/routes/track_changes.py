@@ -34,13 +34,13 @@ async def create_track(user: Maker, body: TrackIn, deps: Inside) -> Response:
     "/api/tracks/{track_id}",
     operation_id="patch_track",
     response_model=TrackOut,
-    responses=documented(404, 412),
+    responses=documented(404, 409, 412),
 )
 @router.put(
     "/api/tracks/{track_id}",
     operation_id="put_track",
     response_model=TrackOut,
-    responses=documented(404, 412),
+    responses=documented(404, 409, 412),
 )
 async def patch_track(
     track_id: UUID, user: User, body: TrackPatch, expected: IfMatch, deps: Inside

@@ -19,7 +19,7 @@ from antiphon_common.errors import Conflict, NotFound
 
 
 async def change_track(unit: Unit, track_id: UUID, change: TrackChange, by: Editing) -> Track:
-    """Set fields of a track. Raises `NotFound`, `Stale`, or `Invalid` for unknown artists and albums."""
+    """Set fields of a track. Raises `NotFound`, `Stale`, or `Conflict` for unknown artists and albums."""
     before = await _own(unit, track_id, by)
     after = await _changed(unit, before, change, by)
     return await store_track(unit, before, after, at=by.at)

@@ -11,7 +11,7 @@ from antiphon_catalog.domain.music import AlbumRef, Track
 from antiphon_catalog.domain.preconditions import Expected
 from antiphon_catalog.ports import Unit
 from antiphon_catalog.usecases.ingesting import credited, home_of
-from antiphon_common.errors import FieldError, Invalid
+from antiphon_common.errors import Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,20 @@ class TrackChange:
 async def wished_credits(
     unit: Unit, owner_id: UUID, wishes: Sequence[CreditWish], *, at: datetime
 ) -> tuple[Credit, ...]:
-    """The credits, with artists of the owner. Raises `Invalid` for an id that is none of them."""
+    """The credits, with artists of the owner. Raises `Conflict` for an id that is none of them."""
     names = [NamedCredit(await _name(unit, owner_id, wish), wish.role) for wish in wishes]
     if len({fold(named.name) for named in names}) != len(names):
-        raise _refused("body.artists", "duplicate_artist", "An artist is credited once.")
+        raise Conflict("duplicate_artist", "An artist is credited once.")
     joined = default_joins(names, [wish.join_phrase for wish in wishes])
     return await credited(unit, owner_id, joined, at=at)
 
 
 async def wished_album(unit: Unit, track: Track, wish: AlbumWish, *, at: datetime) -> AlbumRef | None:
-    """The album a track shall be on. Raises `Invalid` for an id that is none of the owner's."""
+    """The album a track shall be on. Raises `Conflict` for an id that is none of the owner's."""
     if wish.album_id:
         album = await unit.albums.find(wish.album_id, track.owner_id)
         if album is None:
-            raise _refused("body.album.id", "unknown_album", "There is no such album of this owner.")
+            raise Conflict("unknown_album", "There is no such album of this owner.")
         return AlbumRef(album.id, album.title)
     if wish.title is None:
         return None
@@ -88,9 +88,5 @@ async def _name(unit: Unit, owner_id: UUID, wish: CreditWish) -> str:
         return wish.name or ""
     artist = await unit.artists.find(wish.artist_id, owner_id)
     if artist is None:
-        raise _refused("body.artists", "unknown_artist", "There is no such artist of this owner.")
+        raise Conflict("unknown_artist", "There is no such artist of this owner.")
     return artist.name
-
-
-def _refused(loc: str, code: str, message: str) -> Invalid:
-    return Invalid(code, message, errors=[FieldError(loc, code, message)])
