@@ -40,8 +40,6 @@ class PublicAnswers:
         found = await self._answers.get(
             f"GET {audience} {whole}", seconds=policy.seconds, tags=target.tags(exchange.ids), fetch=fetch
         )
-        if not policy.shared:
-            exchange.extra.append((b"vary", b"authorization"))
         if isinstance(found, Fetched):
             headers = [pair for pair in found.headers if pair[0] not in (b"content-length", b"set-cookie")]
             if not any(name == b"cache-control" for name, _ in headers):

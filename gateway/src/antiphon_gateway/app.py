@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> Gateway:
     parts = Parts(
         table=compile_table(ROUTES, services=SERVICES),
         own={
+            "/": operations.root,
             "/healthz": operations.healthz,
             "/readyz": operations.readyz,
             "/version": operations.version,

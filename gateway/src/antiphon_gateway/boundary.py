@@ -23,7 +23,7 @@ from antiphon_gateway.headers import check_framing, has_body, read_fields
 from antiphon_gateway.hosts import Hosts
 from antiphon_gateway.matching import Found, Table, Target
 from antiphon_gateway.paths import canonical_path, check_target
-from antiphon_gateway.policy import Body, Rate
+from antiphon_gateway.policy import Access, Body, Rate
 from antiphon_gateway.problems import ClientGone, Refused
 from antiphon_gateway.ratelimit import FAILED, RateLimiter
 from antiphon_gateway.tracing import Traces
@@ -137,6 +137,9 @@ class Gateway:
         principal = exchange.principal
         caller = str(principal.user_id) if principal else bucket_of(exchange.address)
         exchange.extra += await parts.limiter.take(route.rate, caller)
+        if route.access is Access.ANYONE and not (route.cache and route.cache.shared):
+            # A browser that has just logged out must not show what it kept from before.
+            exchange.extra.append((b"vary", b"authorization"))
         if route.cache is not None and parts.answers.concerns(exchange, target):
             await parts.answers.answer(exchange, target, route.cache)
         else:

@@ -158,7 +158,7 @@ class AnswerCache:
                 del self._flights[key]
             # A background refresh has nobody to tell; looking at the error keeps asyncio quiet about it.
             if not done.cancelled() and done.exception():
-                self._log.info("refresh_failed", error=type(done.exception()).__name__)
+                self._log.debug("refresh_failed", error=type(done.exception()).__name__)
 
         task.add_done_callback(landed)
         return flight

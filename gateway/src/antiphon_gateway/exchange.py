@@ -107,7 +107,7 @@ class Exchange:
             *refused.headers,
             (b"content-length", b"%d" % len(body)),
         ]
-        self.close = self.close or refused.close
+        self.close = self.close or refused.close or self._much_is_unread()
         await self.start(refused.status, headers)
         self.sent_bytes += len(body)
         sent = b"" if self.method == "HEAD" else body
@@ -115,6 +115,11 @@ class Exchange:
             await self._linger(sent)
             return
         await self.write(sent, more=False)
+
+    def _much_is_unread(self) -> bool:
+        """Whether so much of a body would follow this answer that ending the connection is cheaper."""
+        length = self.fields.get(b"content-length", b"0")
+        return b"transfer-encoding" in self.fields or len(length) > 5
 
     async def receive(self) -> tuple[bytes, bool]:
         """The next part of the request body and whether more follows. Raises `ClientGone`."""

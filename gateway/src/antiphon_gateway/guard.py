@@ -6,6 +6,7 @@ problem. One sweep a second cuts whoever is too slow, so nothing is added to the
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +83,8 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # What clients do wrong is no event of ours; only failures inside the gateway are worth a line.
+        self.logger = logging.Logger("gateway-connection", logging.ERROR)
         self._in_head = True
         self._head_bytes = 0
         self._head_since: float | None = None

@@ -30,6 +30,12 @@ class Operations:
         """The process lives."""
         await exchange.answer(200, b'{"status":"ok"}', headers=_JSON)
 
+    async def root(self, exchange: Exchange) -> None:
+        """Somebody has opened the address in a browser."""
+        await exchange.answer(
+            307, b"", headers=((b"location", b"/api/docs"), (b"cache-control", b"no-store"))
+        )
+
     async def version(self, exchange: Exchange) -> None:
         await exchange.answer(200, orjson.dumps({"version": VERSION}), headers=_JSON)
 

@@ -4,7 +4,7 @@ Purging twice, or for nothing, is harmless, so there is no inbox: a message is a
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from uuid import UUID
 
 from antiphon_common.bus import Bus, Envelope
 from antiphon_common.bus.envelope import Announceable
@@ -25,33 +25,33 @@ from antiphon_gateway.caching import AnswerCache
 CONSUMER = "gateway"
 
 
-def _track(event: Announceable) -> list[str]:
+def _track(subject: UUID) -> list[str]:
     # An artist or album is listed while it holds a listed track, so their lists may change with one.
-    return [f"track:{event.subject}", "tracks", "artists", "albums"]
+    return [f"track:{subject}", "tracks", "artists", "albums"]
 
 
-def _counted(event: Announceable) -> list[str]:
-    return [f"track:{event.subject}"]
+def _counted(subject: UUID) -> list[str]:
+    return [f"track:{subject}"]
 
 
-def _artist(event: Announceable) -> list[str]:
-    return [f"artist:{event.subject}", "artists", "albums", "tracks", "credits"]
+def _artist(subject: UUID) -> list[str]:
+    return [f"artist:{subject}", "artists", "albums", "tracks", "credits"]
 
 
-def _album(event: Announceable) -> list[str]:
-    return [f"album:{event.subject}", "albums", "tracks", "credits"]
+def _album(subject: UUID) -> list[str]:
+    return [f"album:{subject}", "albums", "tracks", "credits"]
 
 
-def _playlist(event: Announceable) -> list[str]:
-    return [f"playlist:{event.subject}", "playlists"]
+def _playlist(subject: UUID) -> list[str]:
+    return [f"playlist:{subject}", "playlists"]
 
 
-def _profile(event: Announceable) -> list[str]:
+def _profile(subject: UUID) -> list[str]:
     # Public playlists show their owner's name, tracks their uploader's.
-    return [f"user:{event.subject}", "playlists", "tracks", "credits"]
+    return [f"user:{subject}", "playlists", "tracks", "credits"]
 
 
-TAGS: Mapping[type[Announceable], Callable[[Announceable], list[str]]] = {
+TAGS: Mapping[type[Announceable], Callable[[UUID], list[str]]] = {
     TrackChanged: _track,
     TrackDeleted: _track,
     ArtistChanged: _artist,
@@ -72,7 +72,7 @@ class Purger:
     def __init__(self, bus: Bus, answers: AnswerCache) -> None:
         self._bus = bus
         self._answers = answers
-        self._kinds: dict[str, type[Any]] = {event.type: event for event in TAGS}
+        self._kinds = {event.type: event for event in TAGS}
 
     async def start(self) -> None:
         await self._bus.start()
@@ -89,4 +89,4 @@ class Purger:
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed("undecodable", "The message cannot be read.") from error
         # Only the subject matters, so an event of a newer publisher is understood as far as needed.
-        await self._answers.purge(TAGS[kind](envelope))  # type: ignore[arg-type]
+        await self._answers.purge(TAGS[kind](envelope.subject))

@@ -12,6 +12,11 @@ async def test_it_lives_and_says_its_version(site) -> None:
     assert (await site.get("/version")).json() == {"version": "0.1.0"}
 
 
+async def test_the_address_in_a_browser_leads_to_the_docs(site) -> None:
+    reply = await site.get("/")
+    assert (reply.status, reply.headers["location"]) == (307, "/api/docs")
+
+
 async def test_it_is_ready_when_all_services_are(new_site, tmp_path) -> None:
     async with new_site(tmp_path) as site:
         assert (await site.get("/readyz")).json() == {"status": "ready", "missing": []}

@@ -206,3 +206,12 @@ async def test_an_early_refusal_of_a_service_reaches_the_client(site) -> None:
     raw, _ = await send_for_ever(site, first, b"10000\r\n" + CHUNK + b"\r\n", pause=0.01)
     assert site.parse(raw).status == 415
     assert site.parse(raw).headers["connection"] == "close"
+
+
+async def test_a_refusal_before_a_large_body_ends_the_connection(site) -> None:
+    for framing in ("Content-Length: 100000000", "Transfer-Encoding: chunked"):
+        reply = site.parse(await site.raw(head("/api/uploads", framing)))
+        assert (reply.status, reply.headers["connection"]) == (401, "close")
+    reply = site.parse(await site.raw(head("/api/playlists", "Content-Length: 2") + b"{}"))
+    assert reply.status == 401
+    assert "connection" not in reply.headers

@@ -275,6 +275,12 @@ async def test_an_answer_that_is_too_old_is_still_better_than_an_error(site) -> 
         answers._now = real
 
 
+async def test_browsers_are_told_that_a_token_makes_a_difference(site) -> None:
+    for headers in ({}, site.bearer()):
+        assert (await site.get("/api/tracks", headers=headers)).headers["vary"] == "authorization"
+        assert (await site.get("/api/search", headers=headers)).headers["vary"] == "authorization"
+
+
 async def test_what_a_refresh_finds_gone_is_gone(site) -> None:
     image = f"/api/images/{new_id()}"
     gone = False
