@@ -87,10 +87,13 @@ class Person:
 
     async def publish(self, path: Path, **form: str) -> str:
         """Upload a file and wait for its track; the track's id."""
-        upload = await self.upload(path, **form)
+        return await self.track_of((await self.upload(path, **form))["id"])
+
+    async def track_of(self, upload_id: str) -> str:
+        """The id of the track that an upload becomes, once it is one."""
 
         async def track() -> Any:
-            state = await self.get(f"/api/uploads/{upload['id']}")
+            state = await self.get(f"/api/uploads/{upload_id}")
             assert state["state"] != "rejected", state
             return state["track_id"]
 

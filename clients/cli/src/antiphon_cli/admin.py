@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from antiphon_cli.client import Client
+from antiphon_cli.failures import Failure
 
 SECRET_FILE = Path("secrets") / "auth" / "bootstrap"
 
 
-class SecretMissing(Exception):
+class SecretMissing(Failure):
     """There is no one-time secret: the text says what that means."""
 
 

@@ -97,6 +97,12 @@ class Client:
                 return _body(answer)
         raise AssertionError("unreachable")
 
+    async def sign(self, track_id: str) -> dict[str, Any]:
+        """A signed address of a track, absolute, with what it leads to."""
+        body = {"track_ids": [track_id]}
+        resolved: list[dict[str, Any]] = await self.request("POST", "/api/stream/resolve", json=body)
+        return {**resolved[0], "url": str(httpx.URL(self.server).join(resolved[0]["url"]))}
+
     async def pages(
         self, path: str, *, params: Mapping[str, Any] | None = None
     ) -> AsyncIterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -14,9 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from antiphon_cli import admin
 from antiphon_cli.client import ApiError, Client
-from antiphon_cli.importing import find_audio, import_files
+from antiphon_cli.failures import Failure
+from antiphon_cli.importing import import_folder
 from antiphon_cli.screen import ImportScreen, console, out, show_report
-from antiphon_embedded import Platform
+from antiphon_embedded import Platform, PlatformError
 from antiphon_embedded.platform import RunningPlatform
 
 _DEMO_EMAIL = "demo@antiphon.example"
@@ -53,13 +55,24 @@ async def _platform(data: Path, host: str, port: int) -> AsyncIterator[RunningPl
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with AsyncExitStack() as stack:
-        with console.status("starting ..."):
-            platform = await stack.enter_async_context(Platform(data, host, port).running())
-        try:
+    # The server library reports through the process-wide logging; people get a sentence instead.
+    logging.basicConfig(filename=_log_file(data), level=logging.WARNING)
+    try:
+        async with AsyncExitStack() as stack:
+            with console.status("starting ..."):
+                platform = await stack.enter_async_context(Platform(data, host, port).running())
             yield platform
-        except asyncio.CancelledError:
-            console.print("stopping ...")
+    except asyncio.CancelledError:
+        console.print("stopped")
+    except PlatformError as error:
+        raise Failure(str(error)) from error
+
+
+def _log_file(data: Path) -> Path:
+    file = data / "logs" / "server.log"
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    return file if file.parent.is_dir() else Path(os.devnull)
 
 
 def _demo_password(data: Path) -> str:
@@ -92,7 +105,7 @@ async def _load(client: Client, data: Path) -> None:
         return
     await _synthesise(music)
     with ImportScreen() as progress:
-        report = await import_files(client, find_audio(music), progress)
+        report = await import_folder(client, music, progress)
     show_report(report, as_json=False)
     if not report.count("rejected"):
         loaded.touch()
@@ -119,7 +132,7 @@ async def _synthesise(music: Path) -> None:
 
 async def _say_what_to_try(client: Client, password: str) -> None:
     newest = (await client.request("GET", "/api/tracks", params={"sort": "recent", "limit": 1}))["items"][0]
-    signed = (await client.request("POST", "/api/stream/resolve", json={"track_ids": [newest["id"]]}))[0]
+    signed = await client.sign(newest["id"])
     url = client.server
     login = f'{{"email":"{_DEMO_EMAIL}","password":"{password}","session":"token"}}'
     lines = [

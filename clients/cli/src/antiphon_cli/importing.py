@@ -65,12 +65,17 @@ def find_audio(directory: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
-async def import_files(client: Client, files: list[Path], progress: Progress) -> Report:
-    """Upload what is not there yet and wait until the platform has looked at everything."""
+async def import_folder(client: Client, directory: Path, progress: Progress) -> Report:
+    """Upload what is not there yet and wait until the platform has looked at everything.
+
+    The report names files as they are called inside the folder.
+    """
+    files = await asyncio.to_thread(find_audio, directory)
     sizes = {path: path.stat().st_size for path in files}
     progress.found(len(files), sum(sizes.values()))
     known = await _known(client)
-    report = Report([Outcome(str(path), "waiting") for path in files])
+    base = directory.parent if files == [directory] else directory
+    report = Report([Outcome(str(path.relative_to(base)), "waiting") for path in files])
     waiting = iter(zip(files, report.outcomes, strict=True))
     await asyncio.gather(*(_work(client, waiting, known, progress, sizes) for _ in range(IN_FLIGHT)))
     await _settle(client, report, progress)

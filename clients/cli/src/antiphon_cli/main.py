@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from antiphon_cli import admin, doctor, hosting
+from antiphon_cli import admin, doctor
 from antiphon_cli.client import ApiError, Client, ServerAway
 from antiphon_cli.credentials import Credentials
-from antiphon_cli.importing import Report, find_audio, import_files
+from antiphon_cli.failures import Failure
+from antiphon_cli.importing import Report, import_folder
 from antiphon_cli.screen import ImportScreen, console, out, print_json, show_hits, show_report
-from antiphon_embedded import PlatformError
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not logged in, 4 server away, 5 some files rejected."
@@ -45,12 +45,16 @@ LOCAL = "http://localhost:8080"
 @app.command(epilog="Example: antiphon run --port 8090 --data /srv/antiphon")
 def run(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data")) -> None:
     """Start the platform, in this terminal, until Ctrl-C."""
+    from antiphon_cli import hosting  # noqa: PLC0415 - the whole platform: the other commands do without
+
     _run(hosting.run(data=data, host=host, port=port))
 
 
 @app.command(epilog="Example: antiphon demo --data /tmp/demo")
 def demo(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data-demo")) -> None:
     """Start the platform with a small library made for it."""
+    from antiphon_cli import hosting  # noqa: PLC0415 - as above
+
     _run(hosting.demo(data=data, host=host, port=port))
 
 
@@ -63,8 +67,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Upload a folder of music; what is there already is not sent again."""
-    files = find_audio(directory)
-    report = _run(_import(server, files, quiet=as_json))
+    report = _run(_import(server, directory, quiet=as_json))
     show_report(report, as_json=as_json)
     raise typer.Exit(5 if report.count("rejected") else 0)
 
@@ -162,11 +165,11 @@ def doctor_(
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-async def _import(server: str, files: list[Path], *, quiet: bool) -> Report:
+async def _import(server: str, directory: Path, *, quiet: bool) -> Report:
     async with Client(server, credentials=Credentials()) as client:
         await client.resume()
         with ImportScreen(quiet=quiet) as progress:
-            return await import_files(client, files, progress)
+            return await import_folder(client, directory, progress)
 
 
 async def _resolve(server: str, what: str) -> dict[str, Any]:
@@ -180,11 +183,7 @@ async def _resolve(server: str, what: str) -> dict[str, Any]:
             if not found["tracks"]["items"]:
                 raise ApiError(404, "nothing_found", f"Nothing found for “{what}”.")
             track_id = found["tracks"]["items"][0]["id"]
-        resolved = await client.request("POST", "/api/stream/resolve", json={"track_ids": [track_id]})
-        track: dict[str, Any] = resolved[0]
-        if track["url"].startswith("/"):
-            track["url"] = client.server + track["url"]
-        return track
+        return await client.sign(track_id)
 
 
 async def _try_resume(client: Client) -> None:
@@ -206,7 +205,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     except ServerAway as error:
         console.print(f"[red]{error} Is it running? `antiphon doctor` looks.")
         raise typer.Exit(4) from error
-    except (PlatformError, admin.SecretMissing) as error:
+    except Failure as error:
         console.print(f"[red]{error}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from pathlib import Path
 from socket import getaddrinfo, getfqdn, gethostname, socket
 from typing import IO, Any
 
+from pydantic import ValidationError
+
 import antiphon_gateway.app
 import antiphon_gateway.purging
 import antiphon_gateway.serving
@@ -43,12 +45,14 @@ class Platform:
             house = House(data, f"http://{_public_name(self.host)}:{ports['gateway']}")
             await asyncio.to_thread(_migrate_all, house)
             await _bind_queues(house)
-            components = self._components(house, listeners, ports)
             try:
+                components = self._components(house, listeners, ports)
                 async with run_together(*components):
                     yield RunningPlatform(house.public_url, house, tuple(components))
             except StartFailed as error:
-                raise PlatformError(f"{error}; see {house.log_file}") from error
+                raise PlatformError(f"{error}; see the logs in {house.log_file.parent}") from error
+            except ValidationError as error:
+                raise PlatformError("; ".join(problem["msg"] for problem in error.errors())) from error
 
     def _components(
         self, house: House, listeners: Mapping[str, socket], ports: Mapping[str, int]

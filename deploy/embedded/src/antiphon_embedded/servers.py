@@ -33,13 +33,10 @@ class Served:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(
-            self._server.serve(sockets=[self._listener]), name=f"serve-{self.name}"
-        )
+        self._task = asyncio.create_task(self._serve(), name=f"serve-{self.name}")
         while not self._server.started:
             if self._task.done():
-                error = self._task.exception()
-                raise StartFailed(f"{self.name} did not start") from error
+                raise StartFailed(f"{self.name} did not start") from self._task.exception()
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
@@ -48,6 +45,13 @@ class Served:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await self._task
         self._listener.close()
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.serve(sockets=[self._listener])
+        except SystemExit as error:
+            # What uvicorn does when an app cannot start; from a task it would tear the event loop down.
+            raise StartFailed(f"{self.name} did not start") from error
 
     @property
     def failed(self) -> bool:
