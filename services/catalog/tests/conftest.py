@@ -1,7 +1,9 @@
 """A catalog service with its own database, and what other services would tell it."""
 
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +16,7 @@ from antiphon_catalog.settings import Settings
 from antiphon_common.bus import open_bus
 from antiphon_common.db.migrations import migrate
 from antiphon_common.ids import new_id
-from antiphon_common.testing.running import drained, publish, running
+from antiphon_common.testing.running import drained, eventually, publish, running
 from antiphon_contracts.event import Event
 from antiphon_contracts.file import Audio, UploadReady
 
@@ -45,12 +47,17 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def tell(settings: Settings) -> Tell:
-    """Publishes events and waits until the service has taken them, all without a dead letter."""
+def tell(settings: Settings, tmp_path: Path) -> Tell:
+    """Publishes events; waits until the service has taken them, without a dead letter, and told of it."""
+
+    async def waiting_outside() -> int:
+        with closing(sqlite3.connect(tmp_path / "service.db")) as database:
+            return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
     async def publish_and_wait(events: Sequence[Event]) -> None:
         await publish(settings.bus_url, events)
         await drained(settings.bus_url, "catalog")
+        await eventually(waiting_outside, lambda count: count == 0)
         bus = open_bus(settings.bus_url)
         await bus.start()
         letters = await bus.dead_letters("catalog")

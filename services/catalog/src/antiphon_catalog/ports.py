@@ -102,7 +102,7 @@ class Albums(Protocol):
         """Forget an album without tracks."""
 
     async def tally(self, album_id: UUID) -> tuple[Tally, Face]:
-        """What the album holds now, and cover and date of its first track, a listed one if there is any."""
+        """What the album holds now, and cover and date of its first track, of listed ones if there are."""
 
 
 class CountersOfTracks(Protocol):

@@ -13,6 +13,7 @@ from antiphon_common.testing.tokens import TokenMaker
 from antiphon_contracts.catalog import AlbumChanged, ArtistChanged, ArtistDeleted, TrackChanged, TrackDeleted
 from antiphon_contracts.event import Event
 from antiphon_contracts.file import UploadReady
+from antiphon_contracts.library import TrackPlaysCounted
 
 MakeUpload = Callable[..., UploadReady]
 Tell = Callable[[Sequence[Event]], Awaitable[None]]
@@ -85,15 +86,15 @@ async def test_null_clears_what_may_be_empty_and_is_refused_elsewhere(
 
 
 BAD = [
-        {"name": "x"}, {"id": str(UUID(int=1))}, {"owner_id": str(UUID(int=1))}, {"revision": 9},
-        {"play_count": 1}, {"status": "published"}, {"title": ""}, {"title": "a\nb"}, {"title": 7},
-        {"title": "x" * 301}, {"title": "a\u202eb"}, {"artists": []}, {"artists": [{}]},
-        {"artists": [{"name": "A", "artist_id": str(UUID(int=1))}]}, {"artists": [{"name": "A", "role": "king"}]},
-        {"artists": [{"name": "A", "join_phrase": "\u0007"}]},
-        {"album": 7},
-        {"track_number": 0}, {"track_number": 10**30}, {"track_number": "3"}, {"disc_number": 1.5},
-        {"genres": ["x"] * 11}, {"release_date": "2024-13"}, {"release_date": "soon"}, {"visibility": "secret"},
-        {"cover_id": "x"}, {"explicit": "true"},
+    {"name": "x"}, {"id": str(UUID(int=1))}, {"owner_id": str(UUID(int=1))}, {"revision": 9},
+    {"play_count": 1}, {"status": "published"}, {"title": ""}, {"title": "a\nb"}, {"title": 7},
+    {"title": "x" * 301}, {"title": "a\u202eb"}, {"artists": []}, {"artists": [{}]},
+    {"artists": [{"name": "A", "artist_id": str(UUID(int=1))}]}, {"artists": [{"name": "A", "role": "king"}]},
+    {"artists": [{"name": "A", "join_phrase": "\u0007"}]},
+    {"album": 7},
+    {"track_number": 0}, {"track_number": 10**30}, {"track_number": "3"}, {"disc_number": 1.5},
+    {"genres": ["x"] * 11}, {"release_date": "2024-13"}, {"release_date": "soon"}, {"visibility": "secret"},
+    {"cover_id": "x"}, {"explicit": "true"},
 ]  # fmt: skip
 
 
@@ -144,14 +145,21 @@ async def test_if_match_admits_the_present_revision_only(
 
 
 async def test_an_unchanged_track_is_a_304_and_any_change_is_not(
-    client: httpx.AsyncClient, headers: dict[str, str], path: str
+    client: httpx.AsyncClient, headers: dict[str, str], path: str, tell: Tell
 ) -> None:
     tag = (await client.get(path)).headers["etag"]
     for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
         same = await client.get(path, headers={"if-none-match": known})
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
     await client.patch(path, json={"explicit": True}, headers=headers)
-    assert (await client.get(path, headers={"if-none-match": tag})).status_code == 200
+    changed = await client.get(path, headers={"if-none-match": tag})
+    assert changed.status_code == 200
+    # A count makes no revision, and is shown all the same.
+    await tell([TrackPlaysCounted(subject=UUID(changed.json()["id"]), revision=1, play_count=3)])
+    counted = await client.get(path, headers={"if-none-match": changed.headers["etag"]})
+    assert (counted.status_code, counted.json()["play_count"]) == (200, 3)
+    kept = {**headers, "if-match": changed.headers["etag"]}
+    assert (await client.patch(path, json={"explicit": False}, headers=kept)).status_code == 200
 
 
 async def test_withdrawing_and_publishing_again_is_told_and_keeps_the_date(

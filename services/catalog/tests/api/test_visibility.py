@@ -105,16 +105,20 @@ async def test_counts_of_others_hold_nothing_private(
         assert tracks.status_code == status
 
 
-async def test_an_album_never_borrows_its_cover_from_a_private_track_once_it_is_listed(
-    client: httpx.AsyncClient, tell: Tell, upload: MakeUpload
+async def test_an_album_never_borrows_from_a_private_track_once_it_is_listed(
+    client: httpx.AsyncClient, tokens: TokenMaker, tell: Tell, upload: MakeUpload
 ) -> None:
     owner, secret, shown = new_id(), new_id(), new_id()
-    await tell(
-        [
-            upload(owner, album="One", visibility="private", track_number=1, cover_id=secret),
-            upload(owner, album="One", title="Other", track_number=2, cover_id=shown),
-        ]
+    hidden = upload(
+        owner, album="One", visibility="private", track_number=1, cover_id=secret, release_date="1999"
     )
+    await tell([hidden])
+    (album,) = (await client.get("/api/albums?mine=true", headers=tokens.bearer(owner))).json()["items"]
+    assert (album["cover"], album["release_date"]) == (str(secret), "1999")
+    await tell([upload(owner, album="One", title="bare", track_number=2)])
+    (album,) = (await client.get("/api/albums")).json()["items"]
+    assert (album["cover"], album["release_date"]) == (None, None)
+    await tell([upload(owner, album="One", title="full", track_number=3, cover_id=shown)])
     (album,) = (await client.get("/api/albums")).json()["items"]
     assert album["cover"] == str(shown)
 

@@ -2,11 +2,14 @@
 
 import itertools
 import random
+import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -36,9 +39,20 @@ OWNER = new_id()
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves its filled database for the others."""
+    return tmp_path_factory.mktemp("filled") / "service.db"
+
+
 @pytest.fixture
-async def filled(database: Database, unit_on: OpenUnit, upload: MakeUpload) -> Database:
+async def filled(
+    database: Database, unit_on: OpenUnit, upload: MakeUpload, kept: Path, tmp_path: Path
+) -> Database:
     """Sixty tracks with many ties in every order there is."""
+    if kept.exists():
+        shutil.copy(kept, tmp_path / "service.db")
+        return database
     chance = random.Random(3)
     async with unit_on(database) as unit:
         for number in range(60):
@@ -55,6 +69,8 @@ async def filled(database: Database, unit_on: OpenUnit, upload: MakeUpload) -> D
             plays, likes = chance.randrange(3), chance.randrange(3)
             await apply_plays(unit, TrackPlaysCounted(subject=track.id, revision=1, play_count=plays))
             await apply_likes(unit, TrackLikesCounted(subject=track.id, revision=1, like_count=likes))
+    with closing(sqlite3.connect(tmp_path / "service.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(kept),))
     return database
 
 
@@ -105,7 +121,7 @@ async def test_pages_of_tracks_are_the_whole_list_once_and_in_order(filled: Data
         assert expected
         assert in_order(expected, field, descending=sort != "title"), (sort, wanted)
         assert max(Counter(item["id"] for item in expected).values()) == 1
-        for limit in (1, 7):
+        for limit in (2, 7):
             assert await whole(load, limit) == expected, (sort, wanted, limit)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Integer, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +18,7 @@ from antiphon_common.db import is_conflict
 from antiphon_common.errors import Conflict
 from antiphon_common.ids import new_id
 
-_HELD = TRACK.alias("held")
+_HELD, _OTHER = TRACK.alias("held"), TRACK.alias("other")
 _RECOUNTED = (
     "release_date", "cover_id", "dominant_color", "listed", "listed_at", "track_count", "play_count",
     "revision",
@@ -121,6 +121,8 @@ class SqlAlbums:
 
 
 def _first(column: Any, album_id: UUID, *, having: Any) -> Any:
-    # A listed track comes first: what is private must not show through an album that is not.
+    # What is private must not show through an album that is not: of one with listed tracks only these count.
+    listed = select(_OTHER.c.id).where(_OTHER.c.album_id == album_id, _OTHER.c.listed).exists()
     query = select(column).where(_HELD.c.album_id == album_id, having.is_not(None))
-    return query.order_by(_HELD.c.listed.desc(), _HELD.c.position, _HELD.c.id).limit(1).scalar_subquery()
+    query = query.where(or_(_HELD.c.listed, ~listed))
+    return query.order_by(_HELD.c.position, _HELD.c.id).limit(1).scalar_subquery()
