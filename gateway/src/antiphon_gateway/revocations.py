@@ -1,4 +1,4 @@
-"""Sessions and users whose access tokens are dead before they expire, as auth tells it every second.
+"""Sessions and users whose access tokens are dead before they expire, as auth tells it twice a second.
 
 Auth's database is the authority. An entry is kept until every token it concerns has expired by itself. Until
 the first answer of auth no token is accepted (authorization fails closed); after it, a silent auth changes

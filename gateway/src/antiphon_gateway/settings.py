@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     jwks_url: str | None = Field(default=None, description="Default: what auth_url publishes")
     token_issuer: str = "antiphon"
     token_audience: str = "antiphon"
-    revocation_poll_seconds: Annotated[float, Field(gt=0, le=2)] = 1.0
+    revocation_poll_seconds: Annotated[float, Field(gt=0, le=2)] = 0.5
 
     allowed_hosts: tuple[str, ...] = Field(
         default=("localhost", "127.0.0.1", "[::1]"),

@@ -184,5 +184,6 @@ async def test_a_valid_trace_is_continued_and_another_is_not(site) -> None:
         '{"a":1}',
     ):
         reply = await site.get("/api/me", headers={"traceparent": wrong})
+        assert reply.status == 401
         assert reply.json()["trace_id"] not in (trace, "0" * 32)
         assert len(reply.json()["trace_id"]) == 32

@@ -82,6 +82,12 @@ async def test_a_hidden_request_is_never_served(site, name: str) -> None:
         assert "close" in reply.headers["connection"]
 
 
+async def test_an_upgrade_is_ignored_and_ends_the_connection(site) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    reply = site.parse(await site.raw(b"GET /api/genres HTTP/1.1\r\nHost: localhost\r\n" + upgrade))
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+
+
 async def test_two_honest_requests_in_one_packet_are_two_requests(site) -> None:
     second = POISON.replace(b"X: y", b"Connection: close")
     raw = await site.raw(LOGIN + b"Content-Length: 2\r\n\r\n{}" + second)

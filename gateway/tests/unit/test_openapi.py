@@ -23,6 +23,7 @@ def operation(name: str, schema: str) -> dict[str, Any]:
     content = {"application/json": {"schema": reference(schema)}}
     return {
         "operationId": name,
+        "summary": "<b>&",
         "responses": {"200": {"description": "ok", "content": content}},
         "x-policy": "x",
     }
@@ -40,7 +41,7 @@ def documents() -> dict[str, Any]:
             },
             "components": {
                 "schemas": {
-                    "Out": {"properties": {"a": text}, "description": "<script>alert(1)</script>"},
+                    "Out": {"properties": {"a": {**text, "description": "<script>alert(1)</script>"}}},
                     "Same": text,
                     "Page": {"properties": {"items": {"type": "array", "items": reference("Out")}}},
                 }
@@ -131,6 +132,8 @@ def test_the_page_shows_every_operation_and_runs_nothing() -> None:
     for path in ("/api/a/{thing_id}", "/api/a", "/api/b", "/api/other/b"):
         assert f"<code>{path}</code>" in page
     assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<b>" not in page
     assert "http://" not in page
     assert "https://" not in page
     assert b"'unsafe-inline'" not in docs.POLICY
