@@ -195,6 +195,8 @@ async def test_an_upload_that_somebody_works_on_is_left_alone_until_the_lease_ru
     deps = store.deps(reader)
     async with store.open_unit() as unit:
         assert await usecases.claim_upload(unit, clock.now()) is not None
+    async with store.open_unit() as unit:
+        assert await usecases.claim_upload(unit, clock.now()) is None
     assert not await analyse_next(deps, LOG)
     clock.advance(LEASE)
     assert await analyse_next(deps, LOG)
