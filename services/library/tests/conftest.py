@@ -2,22 +2,32 @@
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 
+from antiphon_common.bus import open_bus
+from antiphon_common.clock import FixedClock
+from antiphon_common.db import Database
 from antiphon_common.db.migrations import migrate
+from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
+from antiphon_common.logs import open_log
 from antiphon_common.testing.running import drained, publish, running
 from antiphon_contracts.catalog import AlbumChanged, Credit, TrackChanged
 from antiphon_contracts.event import Event
 from antiphon_contracts.file import Audio
 from antiphon_contracts.playlist import PlaylistChanged
 from antiphon_library.app import create_app
+from antiphon_library.ports import Unit
+from antiphon_library.repository import unit_of_work
 from antiphon_library.settings import Settings
+from antiphon_library.tables import OUTBOX
 
 Say = Callable[..., Awaitable[None]]
 
@@ -123,3 +133,19 @@ def tracks(client: httpx.AsyncClient, say: Say, track: Callable[..., TrackChange
         return [str(event.subject) for event in made]
 
     return tracks
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database without a service around it."""
+    database = Database(settings.database_url)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture
+def open_unit(database: Database, clock: FixedClock) -> Callable[[], AbstractAsyncContextManager[Unit]]:
+    """Opens units whose events stay in the outbox."""
+    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
+    return partial(unit_of_work, database, clock, relay)

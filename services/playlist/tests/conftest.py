@@ -2,21 +2,31 @@
 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 
+from antiphon_common.bus import open_bus
+from antiphon_common.clock import FixedClock
+from antiphon_common.db import Database
 from antiphon_common.db.migrations import migrate
+from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
+from antiphon_common.logs import open_log
 from antiphon_common.testing.running import drained, publish, running
 from antiphon_contracts.catalog import Credit, TrackChanged
 from antiphon_contracts.event import Event
 from antiphon_contracts.file import Audio
 from antiphon_playlist.app import create_app
+from antiphon_playlist.ports import Unit
+from antiphon_playlist.repository import unit_of_work
 from antiphon_playlist.settings import Settings
+from antiphon_playlist.tables import OUTBOX
 
 Say = Callable[..., Awaitable[None]]
 MakeTrack = Callable[..., TrackChanged]
@@ -90,3 +100,19 @@ def tracks(client: httpx.AsyncClient, say: Say, track: MakeTrack) -> MakeTracks:
         return [str(event.subject) for event in made]
 
     return tracks
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The migrated database without a service around it."""
+    database = Database(settings.database_url)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture
+def open_unit(database: Database, clock: FixedClock) -> Callable[[], AbstractAsyncContextManager[Unit]]:
+    """Opens units whose events stay in the outbox."""
+    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
+    return partial(unit_of_work, database, clock, relay)

@@ -195,9 +195,9 @@ async def test_another_owners_private_track_is_a_tombstone(
         assert answer.json()["items"][0]["track"]["title"] == "Secret"
 
 
-@pytest.mark.parametrize("late_first", [True, False])
+@pytest.mark.parametrize("stale_first", [True, False])
 async def test_a_withdrawn_or_deleted_track_stays_as_a_tombstone_in_any_order_of_events(
-    client: httpx.AsyncClient, ada: Headers, path: str, say: Say, track: MakeTrack, late_first: bool
+    client: httpx.AsyncClient, ada: Headers, path: str, say: Say, track: MakeTrack, stale_first: bool
 ) -> None:
     one, two = track(revision=1), track(revision=1)
     await say(one, two)
@@ -205,9 +205,8 @@ async def test_a_withdrawn_or_deleted_track_stays_as_a_tombstone_in_any_order_of
     withdrawn = track(one.subject, owner_id=one.owner_id, revision=3, status="withdrawn", title="Gone")
     deleted = TrackDeleted(subject=two.subject, revision=2, owner_id=two.owner_id, upload_id=two.upload_id)
     stale = [track(one.subject, revision=2, title="Old"), track(two.subject, revision=5, title="Old")]
-    await say(
-        *([deleted, withdrawn, *stale, withdrawn, deleted] if late_first else [*stale, deleted, withdrawn])
-    )
+    newest = [deleted, deleted, withdrawn, withdrawn]
+    await say(*([*stale, *newest] if stale_first else [*newest, *stale]))
     answer = await client.get(f"{path}/items", headers=ada)
     shown = [(item["item_id"], item["track"]) for item in answer.json()["items"]]
     expected = [{"id": str(event.subject), "available": False} for event in (one, two)]

@@ -268,6 +268,6 @@ async def test_the_owner_has_a_name_as_soon_as_user_said_it(
     made = await make(client, tokens.bearer(user_id), visibility="public")
     assert made["owner"] == {"id": str(user_id), "name": None}
     newest = ProfileChanged(subject=user_id, revision=3, name="Ada L.")
-    await say(newest, ProfileChanged(subject=user_id, revision=2, name="Ada"), newest)
+    await say(newest, newest, ProfileChanged(subject=user_id, revision=2, name="Ada"))
     owner = (await client.get(f"/api/playlists/{made['id']}")).json()["owner"]
     assert owner == {"id": str(user_id), "name": "Ada L."}

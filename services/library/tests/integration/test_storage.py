@@ -1,0 +1,57 @@
+"""What the tables promise: the schema, and lists that are read along an index at any depth."""
+
+from typing import Any
+
+from sqlalchemy import event
+
+from antiphon_common.clock import FixedClock
+from antiphon_common.db import Database
+from antiphon_common.db.migrations import differences, downgrade, migrate
+from antiphon_common.ids import new_id
+from antiphon_common.pages import encode_cursor
+from antiphon_common.principal import Principal
+from antiphon_library import queries
+from antiphon_library.settings import Settings
+from antiphon_library.tables import Base
+
+NOW = FixedClock().now()
+
+
+def test_the_migrations_make_exactly_what_the_models_say(settings: Settings) -> None:
+    assert differences(Base.metadata, settings.database_url) == []
+
+
+def test_the_migrations_can_be_taken_back_and_run_again(settings: Settings) -> None:
+    downgrade("antiphon_library", settings.database_url)
+    migrate("antiphon_library", settings.database_url)
+    assert differences(Base.metadata, settings.database_url) == []
+
+
+async def test_every_list_is_read_along_its_index_without_sorting(database: Database) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if "LIMIT" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(database._reader.sync_engine, "before_cursor_execute", note)
+    ada = Principal(
+        user_id=new_id(),
+        roles=frozenset(),
+        session=new_id(),
+        verified=True,
+        issued_at=NOW,
+        authenticated_at=NOW,
+    )
+    place = (NOW.isoformat(), str(new_id()))
+    page: dict[str, Any] = {"limit": 20}
+    await queries.kept(database, "track", ada, **page, cursor=encode_cursor("kept-track", place))
+    await queries.recently_played(database, ada, **page, cursor=encode_cursor("recently-played", place))
+    await queries.history(database, ada, **page, cursor=encode_cursor("history", place), since=NOW, until=NOW)
+    indexes = ["ix_keep_newest", "ix_recent_newest", "ix_play_history"]
+    async with database.read() as connection:
+        for (statement, parameters), index in zip(list(statements), indexes, strict=True):
+            explained = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = [row[3] for row in explained]
+            assert any(index in step for step in plan), plan
+            assert not any("TEMP B-TREE" in step for step in plan), plan
