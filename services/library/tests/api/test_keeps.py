@@ -201,14 +201,12 @@ async def test_contains_answers_each_id_once_in_the_order_asked(
         }
 
 
-@pytest.mark.parametrize(
-    "ids", ["", ",", "x", "%00", "a" * 4000, ",".join(["01920000-0000-7000-8000-000000000001"] * 101)]
-)
 async def test_contains_refuses_what_is_no_short_list_of_ids(
-    client: httpx.AsyncClient, ada: Headers, shelf: Shelf, ids: str
+    client: httpx.AsyncClient, ada: Headers, shelf: Shelf
 ) -> None:
-    assert (await client.get(f"{shelf[0]}/contains?ids={ids}", headers=ada)).status_code == 422
-    assert (await client.get(f"{shelf[0]}/contains", headers=ada)).status_code == 422
+    path, too_many = f"{shelf[0]}/contains", ",".join([str(new_id())] * 101)
+    for query in ("?ids=", "?ids=,", "?ids=x", "?ids=%00", f"?ids={'a' * 4000}", f"?ids={too_many}", ""):
+        assert (await client.get(path + query, headers=ada)).status_code == 422, query
 
 
 async def test_a_hundred_ids_are_not_too_many(client: httpx.AsyncClient, ada: Headers, shelf: Shelf) -> None:

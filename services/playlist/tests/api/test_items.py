@@ -310,21 +310,18 @@ async def test_a_cursor_of_another_playlist_or_a_changed_one_is_refused(
     assert [answer.status_code for answer in answers] == [422] * 3
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_a_bad_addition_is_refused(client: httpx.AsyncClient, ada: Headers, path: str) -> None:
+    some = b'"018f0000-0000-7000-8000-000000000000"'
+    bodies = [
         b"{}", b'{"track_ids": []}', b'{"track_ids": "x"}', b'{"track_ids": ["x"]}', b'{"track_ids": [1]}',
-        b'{"track_ids": null}', b'{"tracks": []}',
-        b'{"track_ids": ["018f0000-0000-7000-8000-000000000000"], "position": 3}',
-        b'{"track_ids": ["018f0000-0000-7000-8000-000000000000"], "after_item_id": 3}',
-        b'{"track_ids": [' + b",".join([b'"018f0000-0000-7000-8000-000000000000"'] * 101) + b"]}",
-    ],
-)  # fmt: skip
-async def test_a_bad_addition_is_refused(
-    client: httpx.AsyncClient, ada: Headers, path: str, body: bytes
-) -> None:
-    headers = {**ada, "content-type": "application/json"}
-    assert (await client.post(f"{path}/tracks", headers=headers, content=body)).status_code == 422
+        b'{"track_ids": null}', b'{"tracks": []}', b'{"track_ids": [' + some + b'], "position": 3}',
+        b'{"track_ids": [' + some + b'], "after_item_id": 3}',
+        b'{"track_ids": [' + b",".join([some] * 101) + b"]}",
+    ]  # fmt: skip
+    for body in bodies:
+        headers = {**ada, "content-type": "application/json"}
+        answer = await client.post(f"{path}/tracks", headers=headers, content=body)
+        assert answer.status_code == 422, body
 
 
 async def test_a_move_must_say_where_to(client: httpx.AsyncClient, ada: Headers, path: str) -> None:
