@@ -1,5 +1,6 @@
 """Search over HTTP, fed by the events of catalog, playlist and library."""
 
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -202,14 +203,36 @@ async def test_any_order_and_any_repetition_end_the_same(house: House) -> None:
     kept, gone = new_id(), new_id()
     newest = track(kept, revision=3, title="Final Title")
     buried = TrackDeleted(subject=gone, revision=5, owner_id=ANA, upload_id=ANA)
+    for _ in range(2):
+        await house.hears(newest, buried, newest, track(kept, revision=1, title="Old Title"))
+        await house.hears(
+            track(gone, revision=4, title="Ghost"), buried, track(gone, revision=1, title="Ghost")
+        )
+        assert await house.total("old title") == 0
+        assert await house.total("final title") == 1
+        assert await house.total("ghost") == 0
+
+
+async def test_an_older_count_that_arrives_late_is_ignored(house: House) -> None:
+    played, liked, plain = track(title="Twin"), track(title="Twin"), track(title="Twin")
     await house.hears(
-        newest, track(kept, revision=1, title="Old Title"), buried, track(gone, revision=4, title="Ghost"),
-        newest, buried, TrackPlaysCounted(subject=kept, revision=2, play_count=9),
-        TrackPlaysCounted(subject=kept, revision=1, play_count=1),
+        played, liked, plain, TrackPlaysCounted(subject=plain.subject, revision=1, play_count=100),
+        TrackPlaysCounted(subject=played.subject, revision=2, play_count=900),
+        TrackPlaysCounted(subject=played.subject, revision=1, play_count=1),
+        TrackLikesCounted(subject=liked.subject, revision=8, like_count=1000),
+        TrackLikesCounted(subject=liked.subject, revision=6, like_count=0),
     )  # fmt: skip
-    assert await house.total("old title") == 0
-    assert await house.total("final title") == 1
-    assert await house.total("ghost") == 0
+    items = (await house.ask("twin", path="/tracks"))["items"]
+    assert [item["id"] for item in items] == [str(one.subject) for one in (liked, played, plain)]
+
+
+@pytest.mark.parametrize("older", [artist, album, playlist])
+async def test_an_older_event_of_any_kind_is_ignored(house: House, older: Any) -> None:
+    subject = new_id()
+    hidden = {artist: {"listed": False}, album: {"listed": False}, playlist: {"visibility": "private"}}[older]
+    await house.hears(older(subject, revision=2, **hidden), older(subject, revision=1))
+    for words in ("sigur ros", "agaetis", "road trip"):
+        assert await house.total(words) == 0
 
 
 async def test_an_event_of_the_same_revision_heals(house: House) -> None:

@@ -1,11 +1,14 @@
 """Audio over HTTP: ranges, who may hear, signed addresses, and what is credited."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from antiphon_common.clock import FixedClock
 from antiphon_common.ids import new_id
 from antiphon_common.testing.running import Recorder
 from antiphon_common.testing.tokens import TokenMaker
@@ -157,6 +160,8 @@ async def test_a_changed_address_is_refused(
 ) -> None:
     track_id, other = await catalogue.track(), await catalogue.track()
     url = (await resolved(client, tokens.bearer(), track_id))[0]["url"]
+    # Once it was found good, nothing that differs from it may profit.
+    assert (await client.get(url)).status_code == 200
     for changed in (
         url.replace(str(track_id), str(other)),
         url.replace("variant=original", "variant=high"),
@@ -168,6 +173,20 @@ async def test_a_changed_address_is_refused(
         expected = 200 if changed == url.replace("variant=original&", "") else 403
         assert answer.status_code == expected, changed
     assert (await client.get(url + "&ticket=x")).status_code == 422
+
+
+async def test_an_address_that_was_good_ends_at_its_expiry(
+    app: FastAPI, client: httpx.AsyncClient, tokens: TokenMaker, catalogue: Any
+) -> None:
+    clock = FixedClock(datetime.now(UTC))
+    # The service's clock, seen only by what checks addresses; tokens keep the machine's.
+    deps = app.state.deps
+    deps.tickets._clock = clock
+    url = (await resolved(client, tokens.bearer(), await catalogue.track()))[0]["url"]
+    assert (await client.get(url)).status_code == 200
+    clock.advance(timedelta(hours=2, seconds=1))
+    answer = await client.get(url)
+    assert (answer.status_code, answer.json()["code"]) == (403, "ticket_expired")
 
 
 async def test_every_known_variant_is_answered_with_the_original_and_others_are_refused(

@@ -159,6 +159,28 @@ async def test_open_files_are_bounded_shared_and_closed(tmp_path: Path) -> None:
     assert _open_files() == before
 
 
+async def test_no_answer_keeps_a_file_in_use(
+    app: FastAPI, client: httpx.AsyncClient, path: str, tokens: TokenMaker
+) -> None:
+    handles = app.state.deps.blobs
+    finished = Listener(app, path, tokens.bearer())
+    await finished.takes(5)
+    await finished.task
+    broken_off = Listener(app, path, tokens.bearer())
+    await broken_off.takes(2)
+    await broken_off.hangs_up()
+    await broken_off.takes(1)
+    await broken_off.task
+    cancelled = Listener(app, path, tokens.bearer())
+    await cancelled.takes(2)
+    cancelled.task.cancel()
+    await asyncio.gather(cancelled.task, return_exceptions=True)
+    for headers in ({"range": "bytes=9999999-"}, {"if-match": '"x"'}, {"range": "bytes=0-5"}):
+        await client.get(path, headers={**tokens.bearer(), **headers})
+    await client.head(path, headers=tokens.bearer())
+    assert [handle.users for handle in handles._open.values()] == [0]
+
+
 async def test_an_idle_file_is_closed_when_the_next_one_is_opened(tmp_path: Path) -> None:
     blobs = open_blobs(f"file://{tmp_path}")
     for name in ("a", "b"):
@@ -189,6 +211,7 @@ def test_a_key_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
         "k1",
         "k1 c2hvcnQ",
         "k1 " + "A" * 43,
+        "k1 AQIDBAUGBwgJCgsMDQ4PEA",
         "K! " + "Ab1-" * 12,
         "k1 ***",
         "k1 {key}\nk1 {key}",
