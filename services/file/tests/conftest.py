@@ -1,5 +1,6 @@
 """A file service with its own database and blobs, and audio made on the spot, for the tests of this folder."""
 
+import shutil
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -78,10 +79,18 @@ def encode(path: Path, kind: str, samples: Any, *, rate: int, layout: str) -> No
         container.mux(stream.encode(None))
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "file.db"
+    migrate("antiphon_file", f"sqlite+aiosqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path) -> Settings:
+def settings(urls: dict[str, str], tmp_path: Path, migrated: Path) -> Settings:
     """Settings of a migrated, empty service."""
-    migrate("antiphon_file", urls["database_url"])
+    shutil.copy(migrated, urls["database_url"].removeprefix("sqlite+aiosqlite:///"))
     return Settings(**urls, blob_url=f"file://{tmp_path}/blobs")
 
 

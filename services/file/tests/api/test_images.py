@@ -83,12 +83,10 @@ async def test_an_image_is_served_in_every_size_to_anyone_and_for_ever(
     await holds(settings, "images", ["64", "160", "320", "640", "1280"])  # and not the original
 
 
-@pytest.mark.parametrize("size", ["999999999", "-1", "0", "63", "640.5", "x", ""])
-async def test_no_other_size_can_be_asked_for(
-    client: httpx.AsyncClient, headers: dict[str, str], size: str
-) -> None:
+async def test_no_other_size_can_be_asked_for(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     image = (await send(client, headers, picture(side=10))).json()
-    assert (await client.get(f"/api/images/{image['id']}?size={size}")).status_code == 422
+    for size in ("999999999", "-1", "0", "63", "640.5", "x", ""):
+        assert (await client.get(f"/api/images/{image['id']}?size={size}")).status_code == 422, size
 
 
 async def test_an_unknown_image_is_404_and_one_without_an_id_422(client: httpx.AsyncClient) -> None:
@@ -113,17 +111,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("data", "status", "code"), BAD.values(), ids=BAD.keys())
 async def test_a_picture_that_is_none_is_refused_and_leaves_nothing(
-    client: httpx.AsyncClient,
-    headers: dict[str, str],
-    settings: Settings,
-    data: bytes,
-    status: int,
-    code: str,
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
 ) -> None:
-    answer = await send(client, headers, data)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    for name, (data, status, code) in BAD.items():
+        answer = await send(client, headers, data)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), name
     await holds(settings, "images", [])
 
 

@@ -116,32 +116,28 @@ async def test_a_file_that_lies_in_its_name_is_what_it_really_is(
     assert (await final(client, headers, answer.json()["id"]))["state"] == "ready"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../../etc/passwd",
-        "..\\..\\x.mp3",
-        "a\0b.mp3",
-        "con",
-        ".htaccess",
-        "x" * 400,
-        "\u202egpj.mp3",
-        "Ёлка ночью.mp3",
-    ],
-)
+NAMES = [
+    "../../etc/passwd",
+    "..\\..\\x.mp3",
+    "a\0b.mp3",
+    "con",
+    ".htaccess",
+    "x" * 400,
+    "\u202egpj.mp3",
+    "Ёлка.mp3",
+]
+
+
 async def test_a_name_is_kept_as_a_name_and_leads_nowhere(
-    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings, name: str
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
 ) -> None:
-    boundary = "b" * 20
-    part = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nx\r\n--{boundary}--\r\n'
-    answer = await client.post(
-        "/api/uploads",
-        headers={**headers, "content-type": f"multipart/form-data; boundary={boundary}"},
-        content=part.encode(),
-    )
-    assert answer.status_code in {202, 400}
-    if answer.status_code == 202:
-        assert answer.json()["filename"].isprintable()
+    sent = {**headers, "content-type": "multipart/form-data; boundary=b"}
+    for name in NAMES:
+        form = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\nx\r\n--b--\r\n'
+        answer = await client.post("/api/uploads", headers=sent, content=form.encode())
+        assert answer.status_code in {202, 400}, name
+        if answer.status_code == 202:
+            assert answer.json()["filename"].isprintable()
     assert all(key.startswith("audio/") for key in objects(settings))
 
 
@@ -152,15 +148,15 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("code", "content"), REFUSED.items(), ids=REFUSED.keys())
 async def test_what_is_no_good_is_rejected_with_a_reason_and_leaves_nothing(
-    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings, code: str, content: bytes
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
 ) -> None:
     async with Recorder(settings.bus_url, UploadReady) as recorder:
-        answer = await send(client, headers, content)
-        upload = await final(client, headers, answer.json()["id"])
-        assert (upload["state"], upload["reason"]) == ("rejected", code)
-        assert upload["detail"].endswith(".")
+        for code, content in REFUSED.items():
+            answer = await send(client, headers, content)
+            upload = await final(client, headers, answer.json()["id"])
+            assert (upload["state"], upload["reason"]) == ("rejected", code)
+            assert upload["detail"].endswith(".")
         await gone(settings)
         assert recorder.events == []
     assert await usage(client, headers) == (0, 0)
@@ -315,21 +311,27 @@ async def test_a_client_that_leaves_midway_leaves_nothing(
 
 BAD_FORMS = [
     ({"title": "x" * 400}, 422), ({"visibility": "secret"}, 422), ({"title": "a\0b"}, 422), ({"colour": "red"}, 422),
-    ({"title": "x" * 5000}, 413), ({"artist": "a\u202eb"}, 422), ({"title": "   "}, 202), ({"title": ""}, 202),
+    ({"title": "x" * 5000}, 413), ({"artist": "a\u202eb"}, 422),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("form", "status"), BAD_FORMS)
 async def test_a_form_that_is_wrong_changes_nothing(
-    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings, form: dict[str, str], status: int
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
 ) -> None:
-    answer = await send(client, headers, b"x", **form)
-    assert answer.status_code == status, answer.text
-    if status != 202:
+    for form, status in BAD_FORMS:
+        answer = await send(client, headers, b"x", **form)
+        assert answer.status_code == status, (form, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
-        assert (await client.get("/api/uploads", headers=headers)).json()["items"] == []
-        assert await usage(client, headers) == (0, 0)
-        await gone(settings, "")
+    assert (await client.get("/api/uploads", headers=headers)).json()["items"] == []
+    assert await usage(client, headers) == (0, 0)
+    await gone(settings, "")
+
+
+async def test_a_field_that_was_left_empty_is_as_good_as_none(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    answer = await send(client, headers, b"x", title="", artist="   ")
+    assert (answer.status_code, answer.json()["title"]) == (202, None)
 
 
 async def test_a_body_that_is_no_multipart_form_is_refused(
