@@ -144,3 +144,18 @@ async def test_a_deleted_account_takes_its_tracks_along_for_good(
         events = await recorder.wait_for(6)
     assert sorted(e.type for e in events).count("catalog.artist_deleted") == 2
     assert [t["title"] for t in (await client.get("/api/tracks")).json()["items"]] == ["kept"]
+
+
+async def test_lying_and_excessive_tags_become_a_plain_track(
+    client: httpx.AsyncClient, tell: Tell, upload: MakeUpload
+) -> None:
+    event = upload(
+        title="x" * 5000, artists=("A\x00\x07\u202e" + "y" * 5000, "\ufdfa" * 300), album="\x01\x02", album_artist="\n",
+        track_number=10**12, disc_number=-1, release_date="soon", genres=("", "\x00", *map(str, range(40))),
+    )  # fmt: skip
+    await tell([event])
+    (track,) = (await client.get("/api/tracks")).json()["items"]
+    assert track["title"] == "x" * 300
+    assert track["artists"][0]["name"] == "A" + "y" * 299
+    assert (track["album"], track["track_number"], track["disc_number"]) == (None, None, None)
+    assert (track["release_date"], track["genres"]) == (None, [str(n) for n in range(10)])

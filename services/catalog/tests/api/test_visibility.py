@@ -89,6 +89,8 @@ async def test_counts_of_others_hold_nothing_private(
     assert (artist["name"], artist["track_count"]) == ("Ada", 1)
     assert (album["title"], album["track_count"]) == ("One", 1)
     assert genres == [{"name": "Rock", "track_count": 1}, {"name": "Jazz", "track_count": 1}]
+    for path in ("/api/tracks?genre=secret", "/api/albums?genre=secret", "/api/artists?q=nobody"):
+        assert (await client.get(path)).json()["items"] == [], path
     for path in (
         f"/api/artists/{artist['id']}/tracks", f"/api/artists/{artist['id']}/top-tracks",
         f"/api/albums/{album['id']}/tracks",

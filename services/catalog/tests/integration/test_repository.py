@@ -5,8 +5,10 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import func, select
 
 from antiphon_catalog.consumers import HANDLERS
@@ -28,6 +30,7 @@ from antiphon_catalog.tables import (
 )
 from antiphon_common.db import Database
 from antiphon_common.db.migrations import differences
+from antiphon_common.errors import Unavailable
 from antiphon_common.ids import new_id
 from antiphon_contracts.catalog import AlbumChanged, ArtistChanged, TrackChanged
 from antiphon_contracts.event import Event
@@ -224,3 +227,18 @@ async def test_a_newer_analysis_of_an_upload_replaces_its_audio_and_nothing_else
     assert (track.title, track.audio.duration_ms, track.revision) == ("Song", 1, 2)
     async with database.read() as connection:
         assert (await connection.execute(select(WaveformRow.data))).scalars().all() == ["BBBB"]
+
+
+async def test_a_second_track_of_one_upload_is_asked_to_try_again_later(
+    database: Database, unit_on: OpenUnit, upload: MakeUpload
+) -> None:
+    event = upload()
+    await apply(unit_on, database, [event])
+    async with unit_on(database) as unit:
+        track = await unit.tracks.of_upload(event.subject)
+    assert track
+    with pytest.raises(Unavailable) as refused:
+        async with unit_on(database) as unit:
+            await unit.tracks.add(replace(track, id=new_id()), "AAAA")
+    assert refused.value.code == "upload_in_progress"
+    await check(database)

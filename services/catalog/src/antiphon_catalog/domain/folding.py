@@ -12,12 +12,14 @@ SORT_LENGTH = 100
 
 _SPACE = re.compile(r"\s+")
 _FORBIDDEN = {"Cc", "Cs", "Cn", "Co"}
+# Bidirectional overrides can make one name look like another.
+_OVERRIDES = frozenset("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
 
 
 def clean(text: str) -> str:
-    """The text as one line in NFC, without control characters, at most 300 characters long."""
+    """The text as one line in NFC, without control characters and overrides, at most 300 characters long."""
     spaced = _SPACE.sub(" ", unicodedata.normalize("NFC", text))
-    kept = "".join(c for c in spaced if unicodedata.category(c) not in _FORBIDDEN)
+    kept = "".join(c for c in spaced if unicodedata.category(c) not in _FORBIDDEN and c not in _OVERRIDES)
     return kept.strip()[:NAME_LENGTH].rstrip()
 
 

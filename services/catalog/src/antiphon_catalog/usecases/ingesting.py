@@ -123,6 +123,7 @@ def _within(number: int | None, most: int) -> int | None:
 
 
 def _genres(tags: Tags) -> tuple[str, ...]:
-    cleaned = {fold(genre): clean(genre) for genre in reversed(tags.genres)}
-    ordered = [genre for key, genre in reversed(cleaned.items()) if key]
-    return tuple(ordered[:MOST_GENRES])
+    by_key: dict[str, str] = {}
+    for genre in filter(None, map(clean, tags.genres)):
+        by_key.setdefault(fold(genre), genre)
+    return tuple(by_key.values())[:MOST_GENRES]
