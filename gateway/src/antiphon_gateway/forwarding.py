@@ -14,7 +14,16 @@ from antiphon_gateway.headers import answered_headers, has_body, upstream_header
 from antiphon_gateway.matching import Target
 from antiphon_gateway.policy import Access, Body
 from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, foreign_error
-from antiphon_gateway.upstream import Answer, Broken, Interrupted, Request, Upstream, Upstreams, failure
+from antiphon_gateway.upstream import (
+    Answer,
+    Broken,
+    Deadline,
+    Interrupted,
+    Request,
+    Upstream,
+    Upstreams,
+    failure,
+)
 
 _WHOLE = 64 * 1024
 _IDLE_SECONDS = 30.0
@@ -60,31 +69,32 @@ class Forwarder:
         """Everything that is small: one deadline for the whole."""
         request = request_for(exchange, target, body)
         try:
-            async with upstream.deadline():
+            async with upstream.deadline() as deadline:
                 answer = await upstream.send(request)
-                await _pass_on(exchange, target, answer)
+                await _pass_on(exchange, target, answer, deadline)
         except TimeoutError:
             raise upstream.timed_out() from None
 
     async def _stream(self, exchange: Exchange, target: Target, upstream: Upstream) -> None:
         """A long answer: the deadline is for its head, and a client that hangs up ends the reading."""
         request = request_for(exchange, target, None)
+        watch: asyncio.Task[None] | None = None
         try:
             async with upstream.deadline():
                 answer = await upstream.send(request)
+            watch = asyncio.create_task(_until_gone(exchange))
+            watch.add_done_callback(lambda _: answer.abort())
+            async with Deadline(_IDLE_SECONDS) as idle:
+                await _pass_on(exchange, target, answer, idle)
         except TimeoutError:
             raise upstream.timed_out() from None
-        watch = asyncio.create_task(_until_gone(exchange))
-        watch.add_done_callback(lambda _: answer.abort())
-        try:
-            async with asyncio.timeout(_IDLE_SECONDS) as idle:
-                await _pass_on(exchange, target, answer, idle=idle)
         except Broken:
-            if watch.done():
+            if watch is not None and watch.done():
                 raise ClientGone from None
             raise
         finally:
-            watch.cancel()
+            if watch is not None:
+                watch.cancel()
 
     async def _upload(
         self, exchange: Exchange, target: Target, reader: BodyReader | None, upstream: Upstream
@@ -94,13 +104,13 @@ class Forwarder:
             await self._call(exchange, target, upstream, None)
             return
         try:
-            async with upstream.deadline() as timer:
-                body = _clocked(reader, timer, upstream.deadline_seconds)
+            async with upstream.deadline() as deadline:
+                body = _clocked(reader, deadline)
                 answer = await upstream.send(_upload_request(exchange, target, body, reader))
-                timer.reschedule(_in(upstream.deadline_seconds))
+                deadline.restart()
                 # Answered before the body was read: what is left of it must not be taken for a request.
                 exchange.close = reader.more
-                await _pass_on(exchange, target, answer)
+                await _pass_on(exchange, target, answer, deadline)
         except TimeoutError:
             raise upstream.timed_out() from None
         except Interrupted:
@@ -132,10 +142,8 @@ def request_for(exchange: Exchange, target: Target, body: bytes | AsyncIterator[
     return Request(route.method, path, headers, body)
 
 
-async def _pass_on(
-    exchange: Exchange, target: Target, answer: Answer, *, idle: asyncio.Timeout | None = None
-) -> None:
-    """Send a service's answer to the client; `idle` is moved on with every part of a long one."""
+async def _pass_on(exchange: Exchange, target: Target, answer: Answer, deadline: Deadline) -> None:
+    """Send a service's answer to the client, who may take its time: the connection guard watches that."""
     headers = answered_headers(answer.headers, cookies=target.route.cookies)
     status = answer.status
     named = dict(headers)
@@ -148,26 +156,30 @@ async def _pass_on(
     if exchange.method == "HEAD":
         # Either it has no body, or it was asked as GET and its body is not wanted.
         answer.abort() if target.route.method == "GET" else await answer.read()
+        deadline.pause()
         await exchange.start(status, headers)
         await exchange.write(b"", more=False)
     elif length is not None and int(length) <= _WHOLE:
         body = await answer.read()
+        deadline.pause()
         await exchange.start(status, headers)
         await exchange.write(body, more=False)
     else:
-        await exchange.start(status, headers)
-        await _flow(exchange, answer, idle)
+        await _flow(exchange, answer, deadline, (status, headers))
 
 
-async def _flow(exchange: Exchange, answer: Answer, idle: asyncio.Timeout | None) -> None:
+async def _flow(
+    exchange: Exchange, answer: Answer, deadline: Deadline, head: tuple[int, list[tuple[bytes, bytes]]]
+) -> None:
     try:
+        deadline.pause()
+        await exchange.start(*head)
+        deadline.restart()
         while chunk := await answer.next():
-            if idle:
-                # The client may take its time (the connection guard watches it); the service may not.
-                idle.reschedule(None)
+            deadline.pause()
             await exchange.write(chunk, more=True)
-            if idle:
-                idle.reschedule(_in(_IDLE_SECONDS))
+            deadline.restart()
+        deadline.pause()
         await exchange.write(b"", more=False)
     finally:
         if not exchange.finished:
@@ -183,15 +195,11 @@ async def _until_gone(exchange: Exchange) -> None:
         return
 
 
-async def _clocked(reader: BodyReader, timer: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
+async def _clocked(reader: BodyReader, deadline: Deadline) -> AsyncIterator[bytes]:
     """The body; the clock runs only while the service holds a part, not while the client sends one."""
     while reader.more:
-        timer.reschedule(None)
+        deadline.pause()
         chunk = await reader.next()
-        timer.reschedule(_in(seconds))
+        deadline.restart()
         if chunk:
             yield chunk
-
-
-def _in(seconds: float) -> float:
-    return asyncio.get_running_loop().time() + seconds

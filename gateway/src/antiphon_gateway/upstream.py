@@ -6,7 +6,8 @@ The port speaks HTTP and nothing more; which failures are retried, counted or tr
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from antiphon_gateway.problems import Refused, unavailable
 from antiphon_gateway.resilience import Breaker, Bulkhead, RetryBudget
@@ -73,6 +74,29 @@ class Client(Protocol):
         """Send a request and wait for the head of its answer. Raises `NotConnected` or `Broken`."""
 
 
+class Deadline:
+    """The time a service has; a clock that stands still while it is the client who keeps us waiting."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timer = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._timer.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._timer.__aexit__(kind, error, trace)
+
+    def pause(self) -> None:
+        self._timer.reschedule(None)
+
+    def restart(self) -> None:
+        self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
 class Upstream:
     """Calls one service."""
 
@@ -100,13 +124,9 @@ class Upstream:
         """The compartment of a call; long streams have their own, so they never crowd out the rest."""
         return self._streams if stream else self._calls
 
-    def deadline(self) -> asyncio.Timeout:
+    def deadline(self) -> Deadline:
         """The time a call may take from now."""
-        return asyncio.timeout(self._deadline)
-
-    @property
-    def deadline_seconds(self) -> float:
-        return self._deadline
+        return Deadline(self._deadline)
 
     async def send(self, request: Request) -> Answer:
         """The answer's head. Raises 502, 503 or `Interrupted`; the caller holds bulkhead and deadline."""

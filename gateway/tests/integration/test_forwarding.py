@@ -1,6 +1,7 @@
 """Answers on their way back: streams, errors, and services that are slow, broken or gone."""
 
 import asyncio
+import sys
 import time
 
 import pytest
@@ -183,6 +184,47 @@ async def test_a_stream_may_take_longer_than_the_deadline_once_it_began(new_site
         site.services.handlers[TRACK] = slow
         reply = await site.get(TRACK)
         assert (reply.status, len(reply.body)) == (200, 4 * len(PART))
+
+
+async def test_clients_that_do_not_read_are_not_held_against_the_service(new_site, tmp_path) -> None:
+    async def large(seen, send) -> None:
+        await site.services.reply(send, 200, b"x" * 16_000_000)
+
+    async with new_site(tmp_path, deadline_seconds=0.3) as site:
+        site.services.handlers["/api/me"] = large
+        token = site.bearer()["authorization"]
+        lazy = [await asyncio.open_connection("127.0.0.1", site.port, limit=1024) for _ in range(8)]
+        for _, writer in lazy:
+            writer.write(
+                f"GET /api/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\r\n".encode()
+            )
+        await asyncio.sleep(1.0)
+        site.services.handlers.clear()
+        assert (await site.get("/api/me", headers=site.bearer())).status == 200
+        # They may still have all of it.
+        reader, writer = lazy[0]
+        await reader.readuntil(b"\r\n\r\n")
+        assert len(await asyncio.wait_for(reader.readexactly(16_000_000), 5)) == 16_000_000
+        for _, writer in lazy:
+            writer.close()
+
+
+async def test_a_stream_that_stalls_is_given_up(site) -> None:
+    async def stalled(seen, send) -> None:
+        await start(send, content_type="audio/mpeg", content_length=str(4 * len(PART)))
+        await more(send, PART)
+        await asyncio.sleep(20)
+
+    site.services.handlers[TRACK] = stalled
+    module = sys.modules["antiphon_gateway.forwarding"]
+    real, module._IDLE_SECONDS = module._IDLE_SECONDS, 0.3
+    try:
+        began = time.monotonic()
+        reply = await site.get(TRACK)
+        assert (reply.status, len(reply.body) <= len(PART)) == (200, True)
+        assert time.monotonic() - began < 3
+    finally:
+        module._IDLE_SECONDS = real
 
 
 async def test_an_answer_that_breaks_off_is_never_taken_for_whole(site) -> None:
