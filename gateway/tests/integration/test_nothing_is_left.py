@@ -11,6 +11,18 @@ TRACK = "/api/stream/019a0000-0000-7000-8000-000000000000"
 PART = b"z" * 65536
 
 
+def requests(number: int, token: str, dice: random.Random) -> list[bytes]:
+    """One of each kind, the bodies of any length."""
+    return [
+        f"GET {TRACK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+        f"GET /api/genres?{number % 5} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+        f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
+        f"Content-Length: {len(PART) * 8}\r\n\r\n".encode() + PART * dice.randrange(9),
+        b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" + b"x" * dice.randrange(60),
+        b"GET /api/search HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5,
+    ]  # fmt: skip
+
+
 async def test_after_a_storm_of_broken_clients_nothing_is_left(new_site, tmp_path) -> None:
     dice = random.Random(7)
 
@@ -35,16 +47,7 @@ async def test_after_a_storm_of_broken_clients_nothing_is_left(new_site, tmp_pat
         await site.services.reply(send, 202, {})
 
     async def client(number: int) -> None:
-        token = tokens[number % len(tokens)]
-        kinds = [
-            f"GET {TRACK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
-            f"GET /api/genres?{number % 5} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
-            f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
-            f"Content-Length: {len(PART) * 8}\r\n\r\n".encode() + PART * dice.randrange(9),
-            b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" + b"x" * dice.randrange(60),
-            b"GET /api/search HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5,
-        ]  # fmt: skip
-        data = dice.choice(kinds)
+        data = dice.choice(requests(number, tokens[number % len(tokens)], dice))
         if dice.random() < 0.3:
             data = data[: dice.randrange(len(data))]
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
