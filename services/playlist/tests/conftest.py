@@ -57,11 +57,15 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def say(settings: Settings) -> Say:
-    """Publishes events and waits until this service has handled them."""
+    """Publishes events and waits until this service has handled them, all of them well."""
 
     async def say(*events: Event) -> None:
         await publish(settings.bus_url, events)
         await drained(settings.bus_url, "playlist")
+        bus = open_bus(settings.bus_url)
+        await bus.start()
+        assert await bus.dead_letters("playlist") == []
+        await bus.stop()
 
     return say
 

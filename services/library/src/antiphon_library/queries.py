@@ -108,7 +108,7 @@ async def current_events(database: Database) -> AsyncIterator[TrackLikesCounted 
     """Every counter as an event, to refill a consumer's projection."""
     columns = (CounterRow.name, CounterRow.track_id, CounterRow.value, CounterRow.revision)
     async with database.read() as connection:
-        for row in await connection.execute(select(*columns)):
+        async for row in await connection.stream(select(*columns)):
             count = Count(row.track_id, row.value, row.revision)
             yield counted(cast(CounterName, row.name), count)
 

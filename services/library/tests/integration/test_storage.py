@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
 from antiphon_common.db.migrations import differences, downgrade, migrate
+from antiphon_common.errors import Invalid
 from antiphon_common.ids import new_id
 from antiphon_common.pages import encode_cursor
 from antiphon_common.principal import Principal
@@ -55,3 +57,22 @@ async def test_every_list_is_read_along_its_index_without_sorting(database: Data
             plan = [row[3] for row in explained]
             assert any(index in step for step in plan), plan
             assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize(
+    "place", [("x", str(NOW)), (NOW.isoformat(), "x"), ("0001-01-01T00:00:00+23:59", str(new_id())), ("", "")]
+)
+async def test_a_cursor_that_somebody_made_up_is_refused(database: Database, place: tuple[str, str]) -> None:
+    ada = Principal(
+        user_id=new_id(),
+        roles=frozenset(),
+        session=new_id(),
+        verified=True,
+        issued_at=NOW,
+        authenticated_at=NOW,
+    )
+    with pytest.raises(Invalid):
+        await queries.kept(database, "track", ada, limit=1, cursor=encode_cursor("kept-track", place))
+    cursor = encode_cursor("recently-played", place)
+    with pytest.raises(Invalid):
+        await queries.recently_played(database, ada, limit=1, cursor=cursor)

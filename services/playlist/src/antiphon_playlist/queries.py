@@ -80,6 +80,8 @@ async def public_playlists(
     place = tuple_(PlaylistRow.title_key, PlaylistRow.id)
     if cursor is not None:
         title_key, last = decode_cursor("public-title", cursor, str, str)
+        if "\0" in str(title_key):
+            raise _refused()
         query = query.where(place > tuple_(str(title_key), _uuid(last)))
     query = query.order_by(PlaylistRow.title_key, PlaylistRow.id).limit(limit + 1)
     async with database.read() as connection:
@@ -115,7 +117,7 @@ async def items(
 async def current_events(database: Database) -> AsyncIterator[PlaylistChanged]:
     """The state of every playlist as events, to refill a consumer's projection."""
     async with database.read() as connection:
-        for row in await connection.execute(select(*PlaylistRow.__table__.columns)):
+        async for row in await connection.stream(select(*PlaylistRow.__table__.columns)):
             yield PlaylistChanged(
                 subject=row.id, revision=row.revision, owner_id=row.owner_id, title=row.title,
                 description=row.description, visibility=row.visibility, item_count=row.item_count,

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, insert, select, update
+from sqlalchemy import BigInteger, CursorResult, delete, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -93,10 +93,10 @@ class SqlItems:
             return
         rank = func.row_number().over(order_by=ItemRow.position) - 1
         ranked = select(ItemRow.id.label("id"), rank.label("rank")).where(here).subquery()
-        start = spread_from(lowest, highest, count)
-        statement = (
-            update(ItemRow).where(ItemRow.id == ranked.c.id).values(position=start + GAP * ranked.c.rank)
-        )
+        # Typed, because Postgres would take the numbers for 32-bit ones.
+        start = literal(spread_from(lowest, highest, count), BigInteger)
+        spread = start + literal(GAP, BigInteger) * ranked.c.rank
+        statement = update(ItemRow).where(ItemRow.id == ranked.c.id).values(position=spread)
         await self._session.execute(statement, execution_options={"synchronize_session": False})
 
 
