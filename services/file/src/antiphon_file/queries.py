@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, exists, or_, select
 
 from antiphon_common.db import Database
-from antiphon_common.errors import NotFound
+from antiphon_common.errors import FieldError, Invalid, NotFound
 from antiphon_common.pages import Page, decode_cursor, page_of
 from antiphon_common.principal import Principal
 from antiphon_contracts.file import UploadReady
@@ -157,7 +157,11 @@ async def existing(database: Database, kind: str, ids: Collection[UUID]) -> set[
 
 def _after(cursor: str) -> UUID:
     (last,) = decode_cursor(_SCOPE, cursor, str)
-    return UUID(str(last))
+    try:
+        return UUID(str(last))
+    except ValueError as error:  # the cursor's checksum has no key: anybody may make one of any text
+        field = FieldError("query.cursor", "invalid_cursor", "This cursor was not made by this list.")
+        raise Invalid("invalid_cursor", "The cursor is not valid.", errors=[field]) from error
 
 
 def _view(row: Row[Any]) -> UploadView:

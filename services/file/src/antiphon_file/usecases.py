@@ -112,11 +112,11 @@ async def claim_upload(unit: Unit, now: datetime) -> Upload | None:
         return claimed
 
 
-async def put_back_upload(unit: Unit, upload_id: UUID, now: datetime) -> None:
-    """The analysis was interrupted by our own end: whoever comes next may begin at once."""
+async def put_back_upload(unit: Unit, upload_id: UUID, free_at: datetime) -> None:
+    """The analysis was interrupted by no fault of the file: it counts as if it had not begun."""
     upload = await unit.uploads.find(upload_id)
     if upload is not None and upload.state == "analysing":
-        await unit.uploads.save(replace(upload, lease_until=now))
+        await unit.uploads.save(replace(upload, lease_until=free_at, claims=max(upload.claims - 1, 0)))
 
 
 async def note_failure(unit: Unit, upload_id: UUID, now: datetime) -> None:

@@ -18,7 +18,7 @@ from antiphon_common.clock import FixedClock, SystemClock
 from antiphon_common.db import Database
 from antiphon_common.db.migrations import differences
 from antiphon_common.db.outbox import Relay
-from antiphon_common.errors import Conflict
+from antiphon_common.errors import Conflict, Unavailable
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.testing.running import Recorder, eventually, running
@@ -128,11 +128,15 @@ class FakeReader:
         self.failures = failures
         self.read: list[str] = []
         self.stuck = False
+        self.outages = 0
 
     async def analyse(self, path: Path) -> Analysis:
         self.read.append(path.name)
         if self.stuck:
             await asyncio.Event().wait()
+        if self.outages:
+            self.outages -= 1
+            raise Unavailable("blob_unavailable")
         if self.failures:
             self.failures -= 1
             raise ReaderFailed
@@ -270,6 +274,18 @@ async def test_an_analysis_that_is_stopped_is_put_back_and_begins_anew_at_once(
         await task
     reader.stuck = False
     assert await analyse_next(store.deps(reader), LOG)
+    assert await store.state(upload) == "ready"
+
+
+async def test_an_outage_of_the_store_counts_against_no_file(store: Store, clock: FixedClock) -> None:
+    upload, reader = await store.add(), FakeReader()
+    reader.outages = MAX_CLAIMS + 5
+    deps = store.deps(reader)
+    for _ in range(reader.outages):
+        with pytest.raises(Unavailable):
+            await analyse_next(deps, LOG)
+        clock.advance(timedelta(seconds=6))
+    assert await analyse_next(deps, LOG)
     assert await store.state(upload) == "ready"
 
 

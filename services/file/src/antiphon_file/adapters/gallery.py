@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from antiphon_common.blobs import BlobStore
 from antiphon_common.clock import Clock
@@ -43,6 +44,7 @@ class BlobGallery:
         self._clock = clock
         self._quota = quota
         self._max_bytes = max_bytes
+        self._being_made: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
 
     async def receive(self, owner_id: UUID, chunks: AsyncIterator[bytes]) -> Image:
         image = await self._begin(owner_id, "", lease=IMAGE_LEASE)
@@ -68,6 +70,12 @@ class BlobGallery:
             raise
 
     async def keep_cover(self, owner_id: UUID, source_sha256: str, audio: Path) -> Image | None:
+        # The tracks of an album arrive together and carry the same cover: the second waits for the first.
+        lock = self._being_made.setdefault((owner_id, source_sha256), asyncio.Lock())
+        async with lock:
+            return await self._keep_cover(owner_id, source_sha256, audio)
+
+    async def _keep_cover(self, owner_id: UUID, source_sha256: str, audio: Path) -> Image | None:
         async with self._open_unit() as unit:
             twin = await unit.images.twin(owner_id, source_sha256)
         if twin is not None:

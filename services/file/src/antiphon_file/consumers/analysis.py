@@ -5,10 +5,11 @@ whoever works on it holds a short lease, and a lease that runs out makes it wait
 """
 
 import asyncio
+from datetime import datetime, timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.errors import NotFound
+from antiphon_common.errors import NotFound, Unavailable
 from antiphon_common.lifecycle import Loop
 from antiphon_file import queries, usecases
 from antiphon_file.adapters.leases import kept_alive
@@ -16,6 +17,7 @@ from antiphon_file.domain import Analysis, Image, ReaderFailed, Refused, Upload,
 from antiphon_file.ports import Deps
 
 _SWEEP_SECONDS = 1.0
+_OUTAGE_PAUSE = timedelta(seconds=5)
 
 
 class Analysts:
@@ -72,7 +74,10 @@ async def analyse_next(deps: Deps, log: FilteringBoundLogger) -> bool:
         async with deps.open_unit() as unit:
             await usecases.note_failure(unit, upload.id, deps.clock.now())
     except asyncio.CancelledError:
-        await asyncio.shield(_put_back(deps, upload))
+        await asyncio.shield(_put_back(deps, upload, deps.clock.now()))
+        raise
+    except Unavailable:
+        await _put_back(deps, upload, deps.clock.now() + _OUTAGE_PAUSE)
         raise
     else:
         async with deps.open_unit() as unit:
@@ -89,6 +94,6 @@ async def _read(deps: Deps, upload: Upload) -> tuple[Analysis, Image | None]:
         return analysis, cover
 
 
-async def _put_back(deps: Deps, upload: Upload) -> None:
+async def _put_back(deps: Deps, upload: Upload, free_at: datetime) -> None:
     async with deps.open_unit() as unit:
-        await usecases.put_back_upload(unit, upload.id, deps.clock.now())
+        await usecases.put_back_upload(unit, upload.id, free_at)
