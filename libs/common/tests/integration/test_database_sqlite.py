@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,13 @@ class TestOutboxOnSqliteAndJournal(OutboxSuite):
 
 
 @pytest.fixture
-async def database(database_url: str) -> Database:
+async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     await database.start()
     async with database.write() as session:
         await (await session.connection()).run_sync(METADATA.create_all)
-    return database
+    yield database
+    await database.stop()
 
 
 async def test_what_was_acknowledged_survives_a_power_cut_as_far_as_settings_can_say(
@@ -103,6 +105,7 @@ async def test_a_writer_in_another_process_is_waited_for(database: Database, tmp
     await asyncio.sleep(0.2)
     assert not writing.done()
     other.execute("ROLLBACK")
+    other.close()
     await asyncio.wait_for(writing, 3)
     assert await count(database) == 1
 

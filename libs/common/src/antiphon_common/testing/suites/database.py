@@ -9,6 +9,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select,
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from antiphon_common.db import Database, Json, Serial, UtcDateTime, is_conflict
+from antiphon_common.lifecycle import run_together
 
 METADATA = MetaData()
 THING = Table(
@@ -66,13 +67,16 @@ class DatabaseSuite:
         async with database.write() as session:
             await session.execute(insert(THING).values(name="a", count=0))
 
-        async def increment() -> None:
+        async def increment(database: Database) -> None:
             async with database.write() as session:
-                before = (await session.execute(select(THING.c.count).with_for_update())).scalar_one()
+                query = select(THING.c.count).with_for_update()
+                before = (await session.execute(query)).scalar_one()
                 await session.execute(update(THING).values(count=before + 1))
 
-        await asyncio.gather(*(increment() for _ in range(25)))
-        assert await count(database) == 25
+        other = Database(database.url)  # as another process would
+        async with run_together(other):
+            await asyncio.gather(*(increment(each) for each in [database, other] * 12))
+        assert await count(database) == 24
 
     async def test_cancelled_work_leaves_no_lock_and_no_half_change(self, database: Database) -> None:
         async def change(number: int) -> None:
