@@ -25,14 +25,14 @@ _SORTS: Mapping[TrackSort, tuple[str, type, bool]] = {
     "most_liked": ("like_count", int, True),
     "title": ("title_key", str, False),
 }
-_SHOWN = (
+_SHOWN = select(
     TrackRow.id, TrackRow.owner_id, TrackRow.status, TrackRow.visibility, TrackRow.title,
     TrackRow.title_key, TrackRow.credits, TrackRow.album_id, TrackRow.album_title, TrackRow.disc_number,
     TrackRow.track_number, TrackRow.position, TrackRow.genres, TrackRow.explicit, TrackRow.release_date,
     TrackRow.cover_id, TrackRow.dominant_color, TrackRow.duration_ms, TrackRow.gain_db, TrackRow.peak,
     TrackRow.created_at, TrackRow.published_at, TrackRow.like_count, TrackRow.play_count, TrackRow.revision,
     PersonRow.name.label("uploader_name"),
-)  # fmt: skip
+).outerjoin(PersonRow, PersonRow.user_id == TrackRow.owner_id)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ async def album_tracks(database: Database, wanted: TrackFilter, part: Slice) -> 
 
 async def one_track(database: Database, track_id: UUID, viewer: Viewer) -> View:
     """A track. Raises `NotFound`, also for one the viewer may not know of."""
-    query = _shown().where(TrackRow.id == track_id, readable_track(viewer))
+    query = _SHOWN.where(TrackRow.id == track_id, readable_track(viewer))
     async with database.read() as connection:
         row = (await connection.execute(query)).mappings().first()
     if row is None:
@@ -118,17 +118,13 @@ def track_view(row: RowMapping) -> dict[str, object]:
     }
 
 
-def _shown() -> Select[*tuple[Any, ...]]:
-    return select(*_SHOWN).outerjoin(PersonRow, PersonRow.user_id == TrackRow.owner_id)
-
-
 def _source(wanted: TrackFilter, field: str) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
     """The query of a list, and the table and id that it is sorted by.
 
     Each kind of list takes `listed` and the sort column from the table that finds its tracks, so that a page
     is one walk of an index there, and no planner is led to walk all tracks for the few of an artist.
     """
-    query = _shown()
+    query: Select[*tuple[Any, ...]] = _SHOWN
     source: Any = TrackRow
     row_id: Any = TrackRow.id
     listed: list[Any] = [TrackRow.listed]
