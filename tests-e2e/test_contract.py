@@ -68,6 +68,8 @@ async def test_the_api_keeps_its_contract_with_strangers(url: str, tmp_path: Pat
 @pytest.mark.timeout(600)
 async def test_the_api_keeps_its_contract_with_users(url: str, artist: Person, tmp_path: Path) -> None:
     header = ("--header", f"Authorization: Bearer {artist.access}")
-    operations, cases = counted(schemathesis(url, tmp_path, *header, "--exclude-path-regex", ENDS_THE_SESSION))
+    operations, cases = counted(
+        schemathesis(url, tmp_path, *header, "--exclude-path-regex", ENDS_THE_SESSION)
+    )
     assert operations >= 85
     assert cases >= 2000
