@@ -95,7 +95,7 @@ async def test_a_damaged_directory_opens_as_an_empty_index(url: str, tmp_path: P
     await first.start()
     await first.apply([_track("Aurora")], [], stamp=7)
     await first.stop()
-    for file in (tmp_path / "index" / "v1").iterdir():
+    for file in (tmp_path / "index" / "v2").iterdir():
         if file.is_file() and file.name != ".tantivy-writer.lock":
             file.write_bytes(b"damaged")
     second = open_index(url)

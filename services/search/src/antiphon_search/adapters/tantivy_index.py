@@ -19,16 +19,28 @@ from tantivy import Index, IndexWriter, Query, Schema, SchemaBuilder
 
 from antiphon_common.errors import Unavailable
 from antiphon_search.adapters import tantivy_queries as queries
-from antiphon_search.domain import MODES, Document, Filters, Found, Group, Hit, Kind, SearchRequest, terms_of
+from antiphon_search.domain import (
+    KINDS,
+    MODES,
+    Document,
+    Filters,
+    Found,
+    Group,
+    Hit,
+    Kind,
+    SearchRequest,
+    terms_of,
+)
 from antiphon_search.domain import Query as TypedQuery
 
 T = TypeVar("T")
 
-_FORMAT = "v1"
+_FORMAT = "v2"
 _STAMP_ID = "stamp"
 # The smallest the engine accepts: a batch is at most 500 documents.
 _HEAP_BYTES = 15_000_000
 _READERS = 2
+_AT_ONCE = 1000
 
 
 class TantivyIndex:
@@ -136,27 +148,38 @@ class TantivyIndex:
 
     def _count(self, kind: Kind | None) -> int:
         searcher = self._ready().searcher()
-        chosen = Query.term_query(self._schema, "kind", kind) if kind else Query.exists_query("weight")
+        chosen = (
+            Query.term_query(self._schema, "kind", KINDS.index(kind))
+            if kind
+            else Query.exists_query("weight")
+        )
         return queries.total_of(searcher.search(chosen, limit=1, count=True))
 
     def _search(self, request: SearchRequest) -> Found:
-        empty = {kind: Group((), 0) for kind in request.kinds}
+        nothing = Found({kind: Group((), 0) for kind in request.kinds}, "strict")
         if not request.query.words:
-            return Found(empty, "strict")
+            return nothing
         searcher = self._ready().searcher()
-        found = Found(empty, "strict")
         for mode in MODES:
             words = queries.words_query(self._schema, request.query, mode)
             if words is None:
                 continue
-            groups = {kind: self._group(searcher, words, kind, request) for kind in request.kinds}
-            found = Found(groups, mode)
+            groups = self._groups(searcher, words, request)
             if any(group.total for group in groups.values()):
-                break
-        return found
+                return Found(groups, mode)
+        return nothing
+
+    def _groups(self, searcher: queries.Searching, words: Query, request: SearchRequest) -> dict[Kind, Group]:
+        """The hits by kind: out of one search if it shows all there are, else by one search a kind."""
+        if len(request.kinds) > 1:
+            limited = queries.filtered(self._schema, words, request.filters, kinds=request.kinds)
+            result = searcher.search(limited, limit=_AT_ONCE, count=True, weight_by_field="weight")
+            if queries.total_of(result) <= _AT_ONCE:
+                return queries.grouped(searcher, result.hits, request)
+        return {kind: self._group(searcher, words, kind, request) for kind in request.kinds}
 
     def _group(self, searcher: queries.Searching, words: Query, kind: Kind, request: SearchRequest) -> Group:
-        limited = queries.filtered(self._schema, words, request.filters, kind=kind)
+        limited = queries.filtered(self._schema, words, request.filters, kinds=(kind,))
         result = searcher.search(
             limited, limit=request.limit, offset=request.offset, count=True, weight_by_field="weight"
         )
@@ -192,7 +215,7 @@ async def _in_thread(pool: ThreadPoolExecutor, work: Callable[..., T], *argument
 def _schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("kind", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("kind", stored=True, indexed=True, fast=True)
     builder.add_text_field("owner", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("genre", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("key", tokenizer_name="raw", index_option="basic")
@@ -204,6 +227,8 @@ def _schema() -> Schema:
         for spelling in queries.SPELLINGS:
             positions = "position" if (name, spelling) == ("title", "folded") else "basic"
             builder.add_text_field(f"{name}_{spelling}", tokenizer_name="whitespace", index_option=positions)
+    for name in ("any", "any_begun", "title_begun"):
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     return builder.build()
 
 
@@ -211,7 +236,7 @@ def _row(document: Document) -> dict[str, object]:
     terms = terms_of(document)
     row: dict[str, object] = {
         "id": document.id.hex,
-        "kind": document.kind,
+        "kind": KINDS.index(document.kind),
         "owner": document.owner_id.hex,
         "genre": list(terms.genres),
         "key": list(terms.keys),
@@ -221,8 +246,12 @@ def _row(document: Document) -> dict[str, object]:
     }
     if document.year is not None:
         row["year"] = document.year
-    for name in queries.FIELDS:
-        field = getattr(terms, name)
+    fields = {name: getattr(terms, name) for name in queries.FIELDS}
+    for name, field in fields.items():
         for spelling in queries.SPELLINGS:
             row[f"{name}_{spelling}"] = " ".join(getattr(field, spelling))
+    everything = {term for field in fields.values() for term in (*field.folded, *field.other)}
+    row["any"] = " ".join(sorted(everything))
+    row["any_begun"] = queries.beginnings(everything)
+    row["title_begun"] = queries.beginnings({*terms.title.folded, *terms.title.other})
     return row

@@ -12,13 +12,14 @@ from uuid import UUID
 from tantivy import DocAddress, FieldType, Occur, Query, Schema, SearchResult
 from tantivy import Document as Row
 
-from antiphon_search.domain import Filters, Hit, Kind, Mode, genre_key
+from antiphon_search.domain import KINDS, Filters, Group, Hit, Kind, Mode, SearchRequest, genre_key
 from antiphon_search.domain import Query as TypedQuery
 from antiphon_search.domain import asking as worth
 from antiphon_search.domain.asking import QueryWord
 
 FIELDS = ("title", "artist", "extra")
 SPELLINGS = ("exact", "folded", "other")
+LONGEST_BEGINNING = 3
 _LOOSE_SHARE = 0.6
 _LOOSE_FROM = 3
 
@@ -29,6 +30,10 @@ class Searching(Protocol):
     def search(
         self, query: Query, *, limit: int, count: bool, offset: int = ..., weight_by_field: str | None = ...
     ) -> SearchResult: ...
+
+    def fast_field_values(
+        self, field_name: str, doc_addresses: list[DocAddress]
+    ) -> list[int | float | bool | None]: ...
 
     def doc(self, doc_address: DocAddress) -> Row: ...
 
@@ -52,14 +57,14 @@ def words_query(
     )
 
 
-def filtered(schema: Schema, words: Query, filters: Filters, *, kind: Kind | None = None) -> Query:
+def filtered(schema: Schema, words: Query, filters: Filters, *, kinds: Sequence[Kind] = KINDS) -> Query:
     """Only what the viewer may find, and what they asked to see of it."""
     seen = [Query.term_query(schema, "public", True)]  # noqa: FBT003 - the engine's own signature
     if filters.viewer is not None:
         seen.append(Query.term_query(schema, "owner", filters.viewer.hex))
     limits = [_any(seen)]
-    if kind is not None:
-        limits.append(Query.term_query(schema, "kind", kind))
+    if len(kinds) < len(KINDS):
+        limits.append(_any([Query.term_query(schema, "kind", KINDS.index(kind)) for kind in kinds]))
     if filters.genre is not None:
         limits.append(Query.term_query(schema, "genre", genre_key(filters.genre)))
     if filters.year_from is not None or filters.year_to is not None:
@@ -70,14 +75,32 @@ def filtered(schema: Schema, words: Query, filters: Filters, *, kind: Kind | Non
     return Query.boolean_query(clauses)
 
 
+def beginnings(terms: Iterable[str]) -> str:
+    """The first one, two and three characters of terms: short beginnings are looked up, not searched for."""
+    return " ".join(sorted({term[:length] for term in terms for length in range(1, LONGEST_BEGINNING + 1)}))
+
+
 def hits_of(searcher: Searching, found: Sequence[tuple[float, DocAddress]]) -> tuple[Hit, ...]:
     """The engine's addresses as ids."""
     hits = []
     for score, address in found:
         row = searcher.doc(address)
-        kind: Kind = row["kind"][0]
-        hits.append(Hit(UUID(hex=row["id"][0]), kind, score))
+        hits.append(Hit(UUID(hex=row["id"][0]), KINDS[row["kind"][0]], score))
     return tuple(hits)
+
+
+def grouped(
+    searcher: Searching, found: Sequence[tuple[float, DocAddress]], request: SearchRequest
+) -> dict[Kind, Group]:
+    """All hits of a search, by kind; only those that were asked for are looked at."""
+    numbers = searcher.fast_field_values("kind", [address for _, address in found])
+    groups: dict[Kind, Group] = {}
+    for kind in request.kinds:
+        number = KINDS.index(kind)
+        mine = [hit for hit, its in zip(found, numbers, strict=True) if its == number]
+        wanted = mine[request.offset : request.offset + request.limit]
+        groups[kind] = Group(hits_of(searcher, wanted), len(mine))
+    return groups
 
 
 def total_of(result: SearchResult) -> int:
@@ -90,8 +113,10 @@ def _word(schema: Schema, word: QueryWord, fields: Sequence[str], *, typos: bool
     for field in fields:
         share = worth.FIELD_SHARE[field]
         clauses += [_worth(query, score * share) for query, score in _as_written(schema, word, field)]
-        if typos:
-            clauses += [_worth(query, score * share) for query, score in _misspelt(schema, word, field)]
+    if word.begun:
+        clauses += [_worth(query, score) for query, score in _begun(schema, word, fields)]
+    if typos:
+        clauses += [_worth(query, score) for query, score in _misspelt(schema, word, fields)]
     if typos and word.unspaced and len(word.parts) > 1:
         enough = math.ceil(len(word.parts) / 2)
         pieces = [(Occur.Should, _any(_terms(schema, fields, [part]))) for part in word.parts]
@@ -112,20 +137,40 @@ def _as_written(schema: Schema, word: QueryWord, field: str) -> Iterable[tuple[Q
     if word.parts:
         pieces = [_any(_terms(schema, [field], [part])) for part in word.parts]
         yield Query.boolean_query([(Occur.Must, piece) for piece in pieces]), worth.OTHER
+
+
+def _begun(schema: Schema, word: QueryWord, fields: Sequence[str]) -> Iterable[tuple[Query, float]]:
+    """Words that begin like this one: in the title, and for less anywhere."""
+    everywhere = worth.PREFIX * worth.FIELD_SHARE["extra"]
+    if len(word.folded) <= LONGEST_BEGINNING:
+        yield Query.term_query(schema, "title_begun", word.folded), worth.PREFIX
+        if fields == FIELDS:
+            yield Query.term_query(schema, "any_begun", word.folded), everywhere
+        return
+    yield _near(schema, "title_folded", word.folded, 0, begun=True), worth.PREFIX
+    anywhere = "any" if fields == FIELDS else "title_other"
+    yield _near(schema, anywhere, word.folded, 0, begun=True), everywhere
+
+
+def _misspelt(schema: Schema, word: QueryWord, fields: Sequence[str]) -> Iterable[tuple[Query, float]]:
+    if not word.typos:
+        return
+    for field in fields[:2]:
+        share = worth.FIELD_SHARE[field]
+        yield _near(schema, f"{field}_folded", word.folded, 1), worth.ONE_TYPO * share
+        if word.typos > 1:
+            yield _near(schema, f"{field}_folded", word.folded, word.typos), worth.TWO_TYPOS * share
     if word.begun:
-        for name in (folded, other):
-            yield Query.fuzzy_term_query(schema, name, word.folded, 0, True, True), worth.PREFIX  # noqa: FBT003
+        yield _near(schema, f"{fields[0]}_folded", word.folded, word.typos, begun=True), worth.TYPO_PREFIX
+    if fields == FIELDS:
+        least = worth.FIELD_SHARE["extra"]
+        yield _near(schema, "any", word.folded, word.typos), worth.TWO_TYPOS * least
+        if word.begun:
+            yield _near(schema, "any", word.folded, word.typos, begun=True), worth.TYPO_PREFIX * least
 
 
-def _misspelt(schema: Schema, word: QueryWord, field: str) -> Iterable[tuple[Query, float]]:
-    for name in (f"{field}_folded", f"{field}_other"):
-        if word.typos >= 1:
-            yield Query.fuzzy_term_query(schema, name, word.folded, 1, True), worth.ONE_TYPO  # noqa: FBT003
-        if word.typos >= 2:
-            yield Query.fuzzy_term_query(schema, name, word.folded, 2, True), worth.TWO_TYPOS  # noqa: FBT003
-        if word.typos and word.begun:
-            prefix = Query.fuzzy_term_query(schema, name, word.folded, word.typos, True, True)  # noqa: FBT003
-            yield prefix, worth.TYPO_PREFIX
+def _near(schema: Schema, field: str, term: str, edits: int, *, begun: bool = False) -> Query:
+    return Query.fuzzy_term_query(schema, field, term, edits, True, begun)  # noqa: FBT003
 
 
 def _whole_name(schema: Schema, query: TypedQuery) -> list[Query]:

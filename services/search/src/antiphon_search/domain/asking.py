@@ -9,6 +9,7 @@ from antiphon_search.domain.words import Word, initials, words
 
 MAX_QUERY_CHARACTERS = 200
 _MOST_QUERY_WORDS = 12
+_LONGEST_MISSPELT = 24
 # Said with a name more often than they are part of it; they help the ranking and are not demanded.
 _OPTIONAL = frozenset({"the", "a", "an", "and", "by", "feat", "ft", "featuring", "with"})
 
@@ -132,8 +133,11 @@ def read_query(text: str) -> Query:
 
 
 def forgiven_typos(word: str) -> int:
-    """How many edits are forgiven: none up to 3 letters or with a digit in it, one up to 7, then two."""
-    if len(word) < 4 or any(character.isdigit() for character in word):
+    """How many edits are forgiven: none up to 3 letters or with a digit in it, one up to 7, then two.
+
+    Nobody types a word of more than 24 letters that is nearly right, and looking for it is expensive.
+    """
+    if not 4 <= len(word) <= _LONGEST_MISSPELT or any(character.isdigit() for character in word):
         return 0
     return 1 if len(word) < 8 else 2
 
