@@ -101,7 +101,7 @@ def parse_jwks(published: object) -> dict[str, Ed25519PublicKey]:
     keys: dict[str, Ed25519PublicKey] = {}
     listed = published.get("keys") if isinstance(published, dict) else None
     for jwk in listed if isinstance(listed, list) else []:
-        if not isinstance(jwk, dict) or not isinstance(kid := jwk.get("kid"), str):
+        if not isinstance(jwk, dict) or not isinstance(kid := jwk.get("kid"), str) or not kid:
             continue
         with contextlib.suppress(jwt.PyJWTError, ValueError, TypeError):
             key = jwt.PyJWK(jwk, algorithm=ALGORITHM).key
