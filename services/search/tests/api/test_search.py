@@ -290,38 +290,38 @@ async def test_suggestions_are_names_and_none_comes_twice(house: House) -> None:
     assert len((await house.ask("sig", path="/suggest", limit=1))["items"]) == 1
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "", "q=", "q=" + "x" * 201, "q=a&limit=0", "q=a&limit=51", "q=a&limit=9e9", "q=a&types=songs",
-        "q=a&types=", "q=a&year_from=-1", "q=a&year_to=12345", "q=a&genre=", "q=a&q=b", "q=%00", "q=%ff",
-        "q=a&role=admin", "q=a&viewer=018f0000-0000-7000-8000-000000000000", "q=a&cursor=x",
-    ],
+BAD_QUESTIONS = (
+    "", "q=", "q=" + "x" * 201, "q=a&limit=0", "q=a&limit=51", "q=a&limit=9e9", "q=a&types=songs",
+    "q=a&types=", "q=a&year_from=-1", "q=a&year_to=12345", "q=a&genre=", "q=a&q=b", "q=%00", "q=%ff",
+    "q=a&role=admin", "q=a&viewer=018f0000-0000-7000-8000-000000000000", "q=a&cursor=x",
 )  # fmt: skip
-async def test_a_bad_question_is_refused(client: httpx.AsyncClient, query: str) -> None:
-    answer = await client.get(f"/api/search?{query}")
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "*:*", "title:/.*/", "_exists_:id", '{"match_all":{}}', "AND OR (" * 20, '"' * 200, "\\" * 200,
-        "a" * 200,
-        "\u202e\u200f", "😀", "𝕬" * 100, "\ud7ff\ue000", "~" * 100, "a~2 b^4", "[* TO *]", "null", "%",
-        "' OR 1=1 --",
-        "\u0301" * 200, "が" * 200, "a b " * 50, "кри" * 60, "-" * 200, "ß" * 200, "İ" * 200,
-    ],
+async def test_a_bad_question_is_refused(client: httpx.AsyncClient) -> None:
+    for query in BAD_QUESTIONS:
+        answer = await client.get(f"/api/search?{query}")
+        assert answer.status_code == 422, query
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+HOSTILE = (
+    "*:*", "title:/.*/", "_exists_:id", '{"match_all":{}}', "AND OR (" * 20, '"' * 200, "\\" * 200,
+    "a" * 200,
+    "\u202e\u200f", "😀", "𝕬" * 100, "\ud7ff\ue000", "~" * 100, "a~2 b^4", "[* TO *]", "null", "%",
+    "' OR 1=1 --",
+    "\u0301" * 200, "が" * 200, "a b " * 50, "кри" * 60, "-" * 200, "ß" * 200, "İ" * 200,
 )  # fmt: skip
+
+
 async def test_no_text_breaks_the_search_or_finds_what_is_hidden(
-    house: House, client: httpx.AsyncClient, typed: str
+    house: House, client: httpx.AsyncClient
 ) -> None:
     await house.hears(track(visibility="private"))
-    for path in ("", "/tracks", "/suggest"):
-        answer = await client.get(f"/api/search{path}", params={"q": typed})
-        assert answer.status_code == 200, answer.text
-        assert "Aurora" not in answer.text
+    for typed in HOSTILE:
+        for path in ("", "/tracks", "/suggest"):
+            answer = await client.get(f"/api/search{path}", params={"q": typed})
+            assert answer.status_code == 200, (typed, answer.text)
+            assert "Aurora" not in answer.text, typed
 
 
 async def test_markup_in_a_title_stays_text(house: House) -> None:
