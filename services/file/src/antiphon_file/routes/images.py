@@ -19,7 +19,6 @@ from antiphon_file.schemas import ImageOut, ImageSize
 router = APIRouter(tags=["file"])
 
 _FORM_ALLOWANCE = 16 * 1024
-_MAX_TAGS = 1024
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -66,7 +65,7 @@ async def get_image(
     viewer: Anyone,  # noqa: ARG001 - said for the record: everybody
     deps: Inside,
     size: ImageSize = ImageSize.LARGE,
-    if_none_match: Annotated[str | None, Header(max_length=_MAX_TAGS)] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """A picture in one size, never scaled up. It never changes, so it may be kept for ever."""
     image = await queries.image(deps.database, image_id)
