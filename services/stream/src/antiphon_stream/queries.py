@@ -1,5 +1,6 @@
 """Reads: which tracks there are, who may hear them, and the addresses to hear them at."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
@@ -32,32 +33,46 @@ class Seen:
 
 
 class TrackCache:
-    """Tracks in memory for two seconds, and no longer than until an event of theirs is committed here."""
+    """Tracks in memory for two seconds, and no longer than until an event of theirs is committed here.
+
+    Many who ask for the same track at once wait for one reading of it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: OrderedDict[UUID, Seen] = OrderedDict()
-        self._forgotten = 0
+        self._reading: dict[UUID, asyncio.Task[Track | None]] = {}
 
     async def find(self, track_id: UUID) -> Track | None:
         """The track, tombstones included, or none when it is unknown."""
         seen = self._seen.get(track_id)
         if seen is not None and time.monotonic() < seen.until:
             return seen.track
-        before = self._forgotten
-        track = await self._read(track_id)
-        # A change that was committed while we read must not be hidden by what we read before it.
-        if track is not None and before == self._forgotten:
-            self._seen[track_id] = Seen(track, time.monotonic() + _FRESH_SECONDS)
-            self._seen.move_to_end(track_id)
-            if len(self._seen) > _MOST_CACHED:
-                self._seen.popitem(last=False)
-        return track
+        reading = self._reading.get(track_id)
+        if reading is None:
+            reading = self._reading[track_id] = asyncio.create_task(self._refresh(track_id))
+        # Somebody who leaves must not take the reading from the others.
+        return await asyncio.shield(reading)
 
     def forget(self, track_id: UUID) -> None:
-        """Read it again next time."""
-        self._forgotten += 1
+        """Read it again next time; a reading that has begun is not believed by who asks from now on."""
         self._seen.pop(track_id, None)
+        self._reading.pop(track_id, None)
+
+    async def _refresh(self, track_id: UUID) -> Track | None:
+        me = asyncio.current_task()
+        try:
+            track = await self._read(track_id)
+            # If a change was committed meanwhile, this task was forgotten, and what it read may be older.
+            if track is not None and self._reading.get(track_id) is me:
+                self._seen[track_id] = Seen(track, time.monotonic() + _FRESH_SECONDS)
+                self._seen.move_to_end(track_id)
+                if len(self._seen) > _MOST_CACHED:
+                    self._seen.popitem(last=False)
+            return track
+        finally:
+            if self._reading.get(track_id) is me:
+                del self._reading[track_id]
 
     async def _read(self, track_id: UUID) -> Track | None:
         query = select(*TrackRow.__table__.columns).where(TrackRow.id == track_id)
