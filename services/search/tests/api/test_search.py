@@ -8,6 +8,7 @@ import pytest
 
 from antiphon_common.db import Database
 from antiphon_common.ids import new_id
+from antiphon_common.pages import encode_cursor
 from antiphon_common.testing.running import drained, eventually, publish
 from antiphon_common.testing.tokens import TokenMaker
 from antiphon_contracts.catalog import (
@@ -21,6 +22,7 @@ from antiphon_contracts.catalog import (
 from antiphon_contracts.event import Event
 from antiphon_contracts.library import TrackLikesCounted, TrackPlaysCounted
 from antiphon_contracts.playlist import PlaylistChanged, PlaylistDeleted
+from antiphon_search.domain import Filters
 from antiphon_search.settings import Settings
 
 ANA, BEN = new_id(), new_id()
@@ -280,6 +282,18 @@ async def test_a_cursor_of_another_question_or_a_changed_one_is_refused(
     ):
         answer = await client.get(f"/api/search/{path}", params=params, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor"), path
+
+
+async def test_no_page_lies_deeper_than_a_thousand_hits(house: House, client: httpx.AsyncClient) -> None:
+    await house.hears(track())
+    scope = f"search track {'aurora'!r} {Filters()!r}"
+    for depth in (1000, 10**12, 2**63 - 1, 0, -1, True):
+        forged = {"q": "aurora", "cursor": encode_cursor(scope, (depth,))}
+        answer = await client.get("/api/search/tracks", params=forged)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor"), depth
+    last = {"q": "aurora", "cursor": encode_cursor(scope, (999,)), "limit": 100}
+    answer = await client.get("/api/search/tracks", params=last)
+    assert (answer.status_code, answer.json()["next_cursor"]) == (200, None)
 
 
 async def test_suggestions_are_names_and_none_comes_twice(house: House) -> None:
