@@ -168,6 +168,24 @@ async def test_a_json_body_has_its_limit_while_it_arrives(client: httpx.AsyncCli
     assert (await client.post("/notes", content=largest, headers=JSON)).status_code == 200
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x", ""])
+async def test_a_body_for_a_model_has_the_limit_under_every_name(
+    client: httpx.AsyncClient, content_type: str
+) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 50 * MAX_JSON_BYTES:
+            sent += 65_536
+            yield b" " * 65_536
+
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await client.post("/notes", content=endless(), headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert answer.json()["trace_id"]
+
+
 async def test_other_bodies_pass_untouched_and_unlimited(client: httpx.AsyncClient) -> None:
     answer = await client.post("/raw", content=b"\0" * 1_000_000, headers={"content-type": "audio/flac"})
     assert answer.json() == {"size": 1_000_000}

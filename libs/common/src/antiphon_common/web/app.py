@@ -13,7 +13,7 @@ from antiphon_common.lifecycle import Component, run_together
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.health import Check, health_router
 from antiphon_common.web.identity import POLICIES, Verifier
-from antiphon_common.web.middleware import RequestContext, StrictText
+from antiphon_common.web.middleware import MAX_JSON_BYTES, RequestContext, StrictText
 from antiphon_common.web.problems import Problem, documented, install_problem_handlers
 
 
@@ -84,6 +84,9 @@ def _declare_policies(router: APIRouter) -> None:
         if len(set(found)) != 1:
             raise PolicyMissing(f"{route.methods} {route.path} must take one of Anyone, User, Admin")
         policy = found[0]
+        if route.body_field is not None:
+            # A body that is read into memory has its limit under every content type.
+            route.max_body_size = MAX_JSON_BYTES
         route.openapi_extra = {**(route.openapi_extra or {}), "x-policy": policy}
         statuses = {"anyone": (401, 422), "user": (401, 422), "admin": (401, 403, 422)}[policy]
         route.responses = {**documented(*statuses, 500, 503), **route.responses}
