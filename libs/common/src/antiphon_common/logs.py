@@ -85,4 +85,4 @@ def _dumps(event: EventDict, **_: object) -> bytes:
         return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # Half a surrogate pair or a huge number: rare, and no reason to lose the line.
-        return json.dumps(event, default=str).encode()
+        return json.dumps(event, default=str, ensure_ascii=False).encode(errors="replace")
