@@ -119,7 +119,11 @@ async def test_an_import_goes_on_after_ctrl_c_and_sends_nothing_twice(
     antiphon("login", ada.email, "--server", url, "--stdin", stdin=PASSWORD + "\n", home=tmp_path)
     environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
     command = [*ANTIPHON, "import", str(music), "--server", url]
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A test run in the background inherits that SIGINT is ignored; a terminal does not say so.
+    first = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )  # fmt: skip
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and len((await ada.get("/api/uploads", limit=100))["items"]) < 4:
         pass

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import orjson
+import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from antiphon_cli import admin
@@ -20,6 +21,9 @@ from antiphon_cli.importing import import_folder
 from antiphon_cli.screen import ImportScreen, console, out, show_report
 from antiphon_embedded import Platform, PlatformError
 from antiphon_embedded.platform import RunningPlatform
+
+new_event_loop = uvloop.new_event_loop
+"""The event loop that a platform runs on."""
 
 _DEMO_EMAIL = "demo@antiphon.example"
 _COUNT = "%{http_code}, %{size_download} bytes\\n"
@@ -51,10 +55,11 @@ async def demo(*, data: Path, host: str, port: int) -> None:
 
 @asynccontextmanager
 async def _platform(data: Path, host: str, port: int) -> AsyncIterator[RunningPlatform]:
-    """A platform that SIGINT (by asyncio itself) and SIGTERM stop by cancelling what runs in the block."""
+    """A platform that SIGINT and SIGTERM stop by cancelling what runs in the block."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     # The server library reports through the process-wide logging; people get a sentence instead.
     logging.basicConfig(filename=_log_file(data), level=logging.WARNING)
     try:

@@ -7,7 +7,7 @@ answer, 5 finished, but some files were rejected; 130 interrupted.
 import asyncio
 import sys
 import webbrowser
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +47,7 @@ def run(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data")) 
     """Start the platform, in this terminal, until Ctrl-C."""
     from antiphon_cli import hosting  # noqa: PLC0415 - the whole platform: the other commands do without
 
-    _run(hosting.run(data=data, host=host, port=port))
+    _run(hosting.run(data=data, host=host, port=port), loop_factory=hosting.new_event_loop)
 
 
 @app.command(epilog="Example: antiphon demo --data /tmp/demo")
@@ -55,7 +55,7 @@ def demo(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data-de
     """Start the platform with a small library made for it."""
     from antiphon_cli import hosting  # noqa: PLC0415 - as above
 
-    _run(hosting.demo(data=data, host=host, port=port))
+    _run(hosting.demo(data=data, host=host, port=port), loop_factory=hosting.new_event_loop)
 
 
 @app.command(
@@ -195,10 +195,13 @@ async def _try_resume(client: Client) -> None:
             raise
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _run(
+    work: Coroutine[Any, Any, Any], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Any:
     """Run one command's work; every expected failure becomes a sentence and an exit code."""
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(work)
     except ApiError as error:
         console.print(f"[red]{error}")
         raise typer.Exit(3 if error.status == 401 else 1) from error
