@@ -13,7 +13,6 @@ from antiphon_common.web.identity import JwksClient, Verifier
 from antiphon_gateway.access import Gatekeeper
 from antiphon_gateway.accesslog import AccessLog
 from antiphon_gateway.addresses import Addresses
-from antiphon_gateway.aiohttp_client import AiohttpClient
 from antiphon_gateway.answering import PublicAnswers
 from antiphon_gateway.boundary import Gateway, Parts
 from antiphon_gateway.caching import AnswerCache
@@ -23,6 +22,7 @@ from antiphon_gateway.exchange import Style
 from antiphon_gateway.forwarding import Forwarder
 from antiphon_gateway.guard import Guard
 from antiphon_gateway.hosts import Hosts
+from antiphon_gateway.http_client import HttpClient
 from antiphon_gateway.matching import compile_table
 from antiphon_gateway.operations import Operations
 from antiphon_gateway.policy import Body
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Gateway:
 
 
 def _upstreams(settings: Settings) -> Upstreams:
-    client = AiohttpClient(connections=settings.calls_per_upstream + settings.streams_per_upstream)
+    client = HttpClient()
     return Upstreams(
         client,
         {
