@@ -1,0 +1,92 @@
+"""The command line that every service has, as a person at a terminal meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from antiphon_common.bus import Envelope
+from antiphon_common.clock import SystemClock
+from antiphon_common.testing.running import eventually
+from antiphon_common.testing.suites.bus import opened
+from antiphon_common.testing.suites.events import Changed, changed
+
+
+class Terminal:
+    """Runs `python -m antiphon_user` with the settings of one directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bus_url = f"inproc://{folder}/bus.db"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "USER_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/user.db",
+            "USER_BUS_URL": self.bus_url,
+            "USER_JWKS_URL": "file:///dev/null",
+        }
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "antiphon_user", *arguments]
+        everything = {**self.environment, **environment}
+        return subprocess.run(command, env=everything, capture_output=True, text=True, check=False)
+
+    def json(self, *arguments: str) -> Any:
+        ended = self.run(*arguments)
+        assert ended.returncode == 0, ended.stderr
+        return orjson.loads(ended.stdout)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
+
+
+async def bury(url: str, *values: str) -> list[str]:
+    """Dead letters of a consumer that refuses everything; their ids."""
+
+    async def refuse(_: bytes) -> None:
+        raise RuntimeError
+
+    async with opened(url) as bus:
+        await bus.consume("user", [Changed.type], refuse)
+        await bus.publish([Envelope.of(changed(value), SystemClock()) for value in values])
+        dead = await eventually(lambda: bus.dead_letters("user"), lambda found: len(found) == len(values))
+        return [letter.id for letter in dead]
+
+
+async def test_dead_letters_are_listed_redriven_and_discarded(terminal: Terminal) -> None:
+    first, second, third = await bury(terminal.bus_url, "a", "b", "c")
+    listed = terminal.json("dead-letters", "list", "--consumer", "user")
+    assert [(item["id"], item["code"]) for item in listed["items"]] == [
+        (letter, "handler_failed") for letter in (first, second, third)
+    ]
+    assert terminal.json("dead-letters", "discard", "--consumer", "user", "--id", second) == {"discarded": 1}
+    assert terminal.json("dead-letters", "redrive", "--consumer", "user") == {"redriven": 2}
+    async with opened(terminal.bus_url) as bus:
+        assert (await bus.depth("user"), await bus.dead_letters("user")) == (2, [])
+
+
+def test_state_is_sent_again_to_one_consumer(terminal: Terminal) -> None:
+    assert terminal.run("migrate").returncode == 0
+    assert terminal.json("republish", "--to", "catalog") == {"consumer": "catalog", "sent": 0}
+
+
+def test_wrong_settings_are_named_one_by_one(terminal: Terminal) -> None:
+    del terminal.environment["USER_BUS_URL"]
+    ended = terminal.run("serve", USER_PORT="http")
+    assert ended.returncode == 2
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["USER_PORT", "USER_BUS_URL"]
+
+
+def test_wrong_usage_is_said(terminal: Terminal) -> None:
+    ended = terminal.run("dead-letters", "list")
+    assert (ended.returncode, "usage:" in ended.stderr) == (2, True)
+
+
+def test_a_bus_that_cannot_be_opened_is_a_sentence_and_no_stack(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "bus.db").mkdir()
+    ended = terminal.run("dead-letters", "list", "--consumer", "user")
+    assert (ended.returncode, ended.stderr) == (1, "bus_unavailable: The bus cannot be read or written.\n")
