@@ -1,9 +1,11 @@
 """The reading children: what they do, what they may not, and that their deaths harm nobody."""
 
 import asyncio
+import json
 import os
 import signal
 import struct
+import threading
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -12,6 +14,7 @@ from typing import Any, Protocol
 
 import psutil
 import pytest
+import uvloop
 
 from antiphon_common.testing.running import eventually
 from antiphon_file.adapters.pool import Bounds, ChildDied, ReaderPool, TookTooLong
@@ -141,8 +144,7 @@ async def test_a_child_ends_when_the_service_is_gone(pool: ReaderPool, sound: So
     await pool.run({"job": "analyse", "path": str(sound("mp3")), "max_seconds": 9}, BOUNDS)
     process = psutil.Process(pool.pids[0])
     (child,) = pool._all
-    assert child.process.stdin is not None
-    child.process.stdin.close()  # what the kernel does when the service is killed
+    child.sink.close()  # what the kernel does when the service is killed
     await asyncio.to_thread(process.wait, 10)
     with pytest.raises(ChildDied):
         await pool.run({"job": "analyse", "path": "x", "max_seconds": 9}, BOUNDS)
@@ -195,3 +197,28 @@ async def test_a_four_minute_track_costs_well_under_three_seconds(
     assert (await reader.analyse(path)).facts.duration_ms == pytest.approx(240_000, rel=0.01)
     assert child.cpu_times().user - before < 3.0
     assert time.process_time() - here < 0.1  # and nothing of it happened here
+
+
+def test_children_start_under_uvloop_while_threads_are_busy(sound: Sound) -> None:
+    # The loop's own way of starting processes froze the whole service here now and then: see `_start`.
+    path, busy = str(sound("mp3", 0.1)), threading.Event()
+
+    async def start_many() -> None:
+        for _ in range(3):
+            pool = ReaderPool(size=2)
+            job = {"job": "analyse", "path": path, "max_seconds": 9}
+            answers = await asyncio.gather(pool.run(job, BOUNDS), pool.run(job, BOUNDS))
+            assert all("done" in answer for answer, _ in answers)
+            await pool.stop()
+
+    def work() -> None:
+        while not busy.is_set():
+            json.dumps(list(range(100)))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        uvloop.run(start_many())
+    finally:
+        busy.set()

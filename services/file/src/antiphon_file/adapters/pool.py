@@ -7,9 +7,10 @@ service was killed end by themselves, because their input ends.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +42,9 @@ class Bounds:
 
 @dataclass(slots=True, eq=False)
 class _Child:
-    process: asyncio.subprocess.Process
+    process: "subprocess.Popen[bytes]"
+    source: asyncio.StreamReader
+    sink: asyncio.StreamWriter
     jobs: int = 0
     retirement: asyncio.TimerHandle | None = None
 
@@ -75,12 +78,12 @@ class ReaderPool:
         async with self._places, self._borrowed() as child:
             request = wire.pack({**job, "cpu_seconds": bounds.cpu_seconds}, [])
             try:
-                return await asyncio.wait_for(_converse(child.process, request), bounds.wall_seconds)
+                return await asyncio.wait_for(_converse(child, request), bounds.wall_seconds)
             except TimeoutError as error:
                 raise TookTooLong from error
             except (asyncio.IncompleteReadError, ConnectionError, wire.BrokenWire) as error:
                 self._kill(child)
-                if await child.process.wait() == -signal.SIGXCPU:
+                if await asyncio.to_thread(child.process.wait) == -signal.SIGXCPU:
                     raise TookTooLong from error
                 raise ChildDied from error
 
@@ -103,14 +106,11 @@ class ReaderPool:
         self._idle.append(child)
 
     async def _spawn(self) -> _Child:
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "antiphon_file.adapters.child",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            env={**environment, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-            start_new_session=True,  # Ctrl-C at a terminal is for the service, which then ends its children
-        )  # fmt: skip
-        child = _Child(process)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = _start(theirs)  # two milliseconds, and never half done
+        source, sink = await asyncio.open_connection(sock=ours)
+        child = _Child(process, source, sink)
         self._all.add(child)
         return child
 
@@ -126,23 +126,35 @@ class ReaderPool:
             self._idle.remove(child)
         if child.retirement is not None:
             child.retirement.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            child.process.kill()
+        child.sink.transport.abort()
+        child.process.kill()
         ending = asyncio.create_task(_reap(child.process))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
 
 
-async def _reap(process: asyncio.subprocess.Process) -> None:
-    await process.wait()
+def _start(theirs: socket.socket) -> "subprocess.Popen[bytes]":
+    """Start a child that talks through this end of a socket pair.
+
+    Not by the event loop: uvloop forks and then runs Python in the child before it becomes the new program,
+    where it may wait for ever for a lock that a thread of ours held, and the loop waits with it.
+    """
+    environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "antiphon_file.adapters.child"],
+        stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL,
+        env={**environment, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+        start_new_session=True,  # Ctrl-C at a terminal is for the service, which then ends its children
+    )  # fmt: skip
 
 
-async def _converse(process: asyncio.subprocess.Process, request: bytes) -> tuple[wire.Message, list[bytes]]:
-    source, sink = process.stdout, process.stdin
-    if source is None or sink is None:
-        raise ChildDied
-    sink.write(request)
-    await sink.drain()
-    length = wire.header_length(await source.readexactly(wire.LENGTH.size))
-    message, sizes = wire.unpack(await source.readexactly(length))
-    return message, [await source.readexactly(size) for size in sizes]
+async def _reap(process: "subprocess.Popen[bytes]") -> None:
+    await asyncio.to_thread(process.wait)
+
+
+async def _converse(child: _Child, request: bytes) -> tuple[wire.Message, list[bytes]]:
+    child.sink.write(request)
+    await child.sink.drain()
+    length = wire.header_length(await child.source.readexactly(wire.LENGTH.size))
+    message, sizes = wire.unpack(await child.source.readexactly(length))
+    return message, [await child.source.readexactly(size) for size in sizes]
