@@ -16,7 +16,19 @@ from antiphon_file.schemas import UploadForm, UploadOut, UploadsOut
 
 router = APIRouter(tags=["file"])
 
-_TEXTS: dict[str, Any] = UploadForm.model_json_schema()["properties"]
+
+def _texts() -> dict[str, Any]:
+    """The text fields as a form has them: left out when there is nothing to say, never null."""
+    fields: dict[str, Any] = UploadForm.model_json_schema()["properties"]
+    return {
+        name: {
+            **next(iter(field.get("anyOf", [field]))),
+            **({"examples": field["examples"]} if "examples" in field else {}),
+        }
+        for name, field in fields.items()
+    }
+
+
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "requestBody": {
@@ -26,7 +38,7 @@ _FORM = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": _FILE, "cover": _FILE, **_TEXTS},
+                    "properties": {"file": _FILE, "cover": _FILE, **_texts()},
                     "additionalProperties": False,
                 }
             }
