@@ -95,6 +95,11 @@ async def get_thing(
     return json_answer({"id": thing_id})
 
 
+@router.delete("/things/{thing_id}")
+async def delete_thing(caller: Anyone, thing_id: UUID) -> Response:
+    return Response(status_code=204)
+
+
 @router.get("/broken-body")
 async def get_broken_body(caller: Anyone, late: str) -> Response:
     async def body() -> AsyncIterator[bytes]:
@@ -219,6 +224,12 @@ async def test_unknown_paths_and_methods_are_problems_too(client: httpx.AsyncCli
     answer = await client.delete("/crash")
     check_problem(answer, 405)
     assert answer.headers["allow"] == "GET"
+    check_problem(await client.post("/healthz"), 405)
+
+
+async def test_a_405_names_every_method_of_the_path(client: httpx.AsyncClient) -> None:
+    answer = await client.patch(f"/things/{THING}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
 
 
 async def test_the_instance_is_the_path_whatever_the_host_says(client: httpx.AsyncClient) -> None:

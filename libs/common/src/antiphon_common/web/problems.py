@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from antiphon_common import errors, telemetry
 from antiphon_common.errors import FieldError, ServiceError
@@ -147,4 +148,19 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         error.status_code, "http_error"
     )
     phrase = HTTPStatus(error.status_code).phrase
+    if error.status_code == 405:
+        headers = {"allow": _methods(request.app, request.scope["path"])}
+        return _answer(request, 405, code, phrase, headers=headers)
     return _answer(request, error.status_code, code, phrase, headers=error.headers)
+
+
+def _methods(app: FastAPI, path: str) -> str:
+    """All methods of a path. The framework names those of the first route only, and each has its own."""
+    operations: Mapping[str, Mapping[str, Any]] = app.openapi()["paths"]
+    found = {
+        method.upper()
+        for template, methods in operations.items()
+        if compile_path(template)[0].fullmatch(path)
+        for method in methods
+    }
+    return ", ".join(sorted(found or {"GET"}))
