@@ -58,10 +58,19 @@ def decode_cursor(scope: str, cursor: str, *kinds: type) -> tuple[Key, ...]:
         values = []
     # The checksum has no key, so a forged body may be any JSON at all.
     fits = isinstance(values, list) and len(values) == len(kinds)
-    if not fits or not all(isinstance(v, k) for v, k in zip(values, kinds, strict=True)):
+    if not fits or not all(_is_a(v, k) for v, k in zip(values, kinds, strict=True)):
         field = FieldError("query.cursor", "invalid_cursor", "This cursor was not made by this list.")
         raise Invalid("invalid_cursor", "The cursor is not valid.", errors=[field])
     return tuple(values)
+
+
+def _is_a(value: object, kind: type) -> bool:
+    # What a database cannot hold (a NUL, more than 64 bits) was never the sort value of a row.
+    if isinstance(value, str) and "\0" in value:
+        return False
+    if isinstance(value, int) and (isinstance(value, bool) or not -(2**63) <= value < 2**63):
+        return False
+    return isinstance(value, kind)
 
 
 def _encoded(raw: bytes) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon_common.errors import Invalid
-from antiphon_common.pages import Page, decode_cursor, encode_cursor, page_of
+from antiphon_common.pages import Page, _digest, _encoded, decode_cursor, encode_cursor, page_of
 
 CURSOR = encode_cursor("tracks:recent", ("2026-01-01T00:00:00Z", 7))
 
@@ -77,3 +77,12 @@ def test_a_page_has_a_cursor_only_if_there_is_more() -> None:
     assert page.items == [1, 2]
     assert decode_cursor("list", page.next_cursor or "", int) == (2,)
     assert page_of([], 2, scope="list", key=key) == Page([], None)
+
+
+@pytest.mark.parametrize(
+    "body", [b"7", b"null", b'"ab"', b'{"a":1,"b":2}', b'["a\\u0000",1]', b'["a",true]', b'["a",9223372036854775808]',
+             b'["a",1.0]', b'[["a"],1]', b"[", b""]
+)  # fmt: skip
+def test_a_forged_body_with_a_right_checksum_is_refused(body: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor("tracks:recent", _encoded(_digest("tracks:recent", body) + body), str, int)
