@@ -233,3 +233,20 @@ def test_more_than_16_mb_of_tags_is_a_bomb(tmp_path: Path, sound: Sound) -> None
     path = tmp_path / "x.mp3"
     path.write_bytes(b"ID3\x04\x00\x00" + length + bytes(size) + sound("mp3").read_bytes())
     assert reason(path) == "tag_bomb"
+
+
+@pytest.mark.parametrize("kind", ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aac"])
+def test_bytes_changed_at_random_are_refused_or_read_but_never_break_the_reader(
+    sound: Sound, kind: str
+) -> None:
+    path, random = sound(kind, 0.4), np.random.default_rng(11)
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    for round_ in range(25):
+        changed = whole.copy()
+        places = random.integers(0, min(len(changed), 400) if round_ % 2 else len(changed), 1 + round_ * 2)
+        changed[places] = random.integers(0, 256, len(places))
+        path.write_bytes(changed.tobytes())
+        try:
+            read(path)
+        except Refused:
+            continue

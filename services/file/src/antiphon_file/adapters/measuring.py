@@ -77,7 +77,10 @@ class _Pass:
         self._bytes += packet.size
         try:
             frames = packet.decode()
-        except _UNDECODABLE:
+        except (
+            av.error.FFmpegError,
+            ValueError,
+        ):  # decoders read nothing, so whatever it is, it is the content
             self._broken += 1
             return
         for frame in frames:
