@@ -17,6 +17,7 @@ from antiphon_gateway.answering import PublicAnswers
 from antiphon_gateway.boundary import Gateway, Parts
 from antiphon_gateway.caching import AnswerCache
 from antiphon_gateway.cors import Cors
+from antiphon_gateway.deadlines import Deadlines
 from antiphon_gateway.description import Description
 from antiphon_gateway.exchange import Style
 from antiphon_gateway.forwarding import Forwarder
@@ -98,15 +99,17 @@ def create_app(settings: Settings) -> Gateway:
 
 
 def _upstreams(settings: Settings) -> Upstreams:
-    client = HttpClient()
+    client, deadlines = HttpClient(), Deadlines()
     return Upstreams(
         client,
+        deadlines,
         {
             name: Upstream(
                 name,
                 settings.upstream(name),
                 client=client,
                 now=time.monotonic,
+                deadlines=deadlines,
                 deadline=settings.deadline_seconds,
                 calls=settings.calls_per_upstream,
                 streams=settings.streams_per_upstream,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 from antiphon_gateway.budgets import JSON_BYTES, BodyReader, check_depth
+from antiphon_gateway.deadlines import Deadline
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.headers import answered_headers, has_body, upstream_headers
 from antiphon_gateway.matching import Target
@@ -17,7 +18,6 @@ from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, foreign_error
 from antiphon_gateway.upstream import (
     Answer,
     Broken,
-    Deadline,
     Interrupted,
     Request,
     Upstream,
@@ -84,7 +84,7 @@ class Forwarder:
                 answer = await upstream.send(request)
             watch = asyncio.create_task(_until_gone(exchange))
             watch.add_done_callback(lambda _: answer.abort())
-            async with Deadline(_IDLE_SECONDS) as idle:
+            async with upstream.deadline(_IDLE_SECONDS) as idle:
                 await _pass_on(exchange, target, answer, idle)
         except TimeoutError:
             raise upstream.timed_out() from None

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -69,6 +69,42 @@ class Guard:
         return type("GatewayProtocol", (GuardedProtocol,), {"guard": self})
 
 
+class Corked:
+    """What a request's answer is written to: holds the head back until the body follows in the same moment.
+
+    One system call instead of two is a tenth of what a small answer costs. A head that nothing follows leaves
+    at the next turn of the loop.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._held = data
+            self._loop.call_soon(self.flush)
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        if self._held:
+            data, self._held = self._held, b""
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. `head_since` is when it began to owe us a request head, none while it does not."""
 
@@ -95,6 +131,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._corked = Corked(transport, self.loop)
         self._head_since = self.loop.time()
         if not self.guard.admits(self, self.client[0] if self.client else ""):
             self._answer_raw(
@@ -141,6 +178,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not origin_form:
             self.url = b"/"
         super().on_headers_complete()
+        self.cycle.transport = cast(asyncio.Transport, self._corked)
         upgrade = self.parser.should_upgrade()
         if not origin_form:
             detail = "The request target must be a path."
@@ -201,6 +239,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _answer_raw(self, refused: Refused) -> None:
         self._deaf = True
+        self._corked.flush()
         body = problem_body(refused, instance="/", trace_id="0" * 32)
         lines = [STATUS_LINE[refused.status]]
         for name, value in (

@@ -6,9 +6,9 @@ The port speaks HTTP and nothing more; which failures are retried, counted or tr
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from antiphon_gateway.deadlines import Deadline, Deadlines
 from antiphon_gateway.problems import Refused, unavailable
 from antiphon_gateway.resilience import Breaker, Bulkhead, RetryBudget
 
@@ -74,29 +74,6 @@ class Client(Protocol):
         """Send a request and wait for the head of its answer. Raises `NotConnected` or `Broken`."""
 
 
-class Deadline:
-    """The time a service has; a clock that stands still while it is the client who keeps us waiting."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._timer = asyncio.timeout(seconds)
-
-    async def __aenter__(self) -> Self:
-        await self._timer.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._timer.__aexit__(kind, error, trace)
-
-    def pause(self) -> None:
-        self._timer.reschedule(None)
-
-    def restart(self) -> None:
-        self._timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
-
 class Upstream:
     """Calls one service."""
 
@@ -107,6 +84,7 @@ class Upstream:
         *,
         client: Client,
         now: Callable[[], float],
+        deadlines: Deadlines,
         deadline: float,
         calls: int,
         streams: int,
@@ -114,6 +92,7 @@ class Upstream:
         self.name = name
         self._base = base
         self._client = client
+        self._deadlines = deadlines
         self._deadline = deadline
         self._breaker = Breaker(now=now)
         self._calls = Bulkhead(calls)
@@ -124,9 +103,9 @@ class Upstream:
         """The compartment of a call; long streams have their own, so they never crowd out the rest."""
         return self._streams if stream else self._calls
 
-    def deadline(self) -> Deadline:
-        """The time a call may take from now."""
-        return Deadline(self._deadline)
+    def deadline(self, seconds: float | None = None) -> Deadline:
+        """The time a call may take from now, or this many seconds."""
+        return self._deadlines.within(seconds or self._deadline)
 
     async def send(self, request: Request) -> Answer:
         """The answer's head. Raises 502, 503 or `Interrupted`; the caller holds bulkhead and deadline."""
@@ -159,15 +138,18 @@ class Upstream:
 class Upstreams:
     """All services by name, with the client they share."""
 
-    def __init__(self, client: Client, by_name: Mapping[str, Upstream]) -> None:
+    def __init__(self, client: Client, deadlines: Deadlines, by_name: Mapping[str, Upstream]) -> None:
         self._client = client
+        self._deadlines = deadlines
         self._by_name = by_name
 
     async def start(self) -> None:
+        await self._deadlines.start()
         await self._client.start()
 
     async def stop(self) -> None:
         await self._client.stop()
+        await self._deadlines.stop()
 
     def __getitem__(self, name: str) -> Upstream:
         return self._by_name[name]
@@ -179,7 +161,7 @@ class Upstreams:
         """A small answer for the gateway's own use. Raises `Refused` like any call."""
         upstream = self._by_name[name]
         try:
-            async with asyncio.timeout(seconds):
+            async with upstream.deadline(seconds):
                 answer = await upstream.send(Request("GET", path, ()))
                 return answer.status, await answer.read()
         except TimeoutError:

@@ -85,6 +85,21 @@ async def test_the_first_bytes_come_before_the_last_are_made(site) -> None:
         assert len(await answer.read()) == len(PART)
 
 
+async def test_the_head_of_an_answer_does_not_wait_for_its_body(site) -> None:
+    release = asyncio.Event()
+
+    async def late(seen, send) -> None:
+        await start(send, content_type="audio/mpeg", content_length=str(len(PART) + 1))
+        await release.wait()
+        await more(send, PART + b"z", last=True)
+
+    site.services.handlers[TRACK] = late
+    async with asyncio.timeout(2), site.http.get(f"{site.url}{TRACK}") as answer:
+        assert answer.headers["content-type"] == "audio/mpeg"
+        release.set()
+        assert len(await answer.read()) == len(PART) + 1
+
+
 async def test_a_reader_that_pauses_stops_the_service_and_not_the_memory(site) -> None:
     sent = 0
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from antiphon_gateway.deadlines import Deadlines
 from antiphon_gateway.problems import Refused
 from antiphon_gateway.resilience import Breaker, Bulkhead, RetryBudget
 from antiphon_gateway.upstream import Broken, Interrupted, NotConnected, Request, Upstream
@@ -87,7 +88,9 @@ class Failing:
 
 
 def upstream(client: Failing) -> Upstream:
-    one = Upstream("x", "http://x", client=client, now=Time(), deadline=1, calls=1, streams=1)
+    one = Upstream(
+        "x", "http://x", client=client, now=Time(), deadlines=Deadlines(), deadline=1, calls=1, streams=1
+    )
     one._budget._uniform = lambda low, high: low
     one._breaker.THRESHOLD = 10**9
     return one
