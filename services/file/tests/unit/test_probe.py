@@ -250,3 +250,9 @@ def test_bytes_changed_at_random_are_refused_or_read_but_never_break_the_reader(
             read(path)
         except Refused:
             continue
+
+
+def test_a_codec_nobody_knows_is_unsupported(sound: Sound) -> None:
+    path = sound("m4a")
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    assert reason(path) == "unsupported_format"

@@ -38,13 +38,13 @@ def measure(path: str, kind: Kind, *, declared_seconds: float | None, max_second
         )
     except av.error.EOFError as error:
         raise Refused("truncated") from error
-    except _UNDECODABLE as error:
+    except (*_UNDECODABLE, MemoryError) as error:  # headers may ask for more memory than a child has
         raise Refused("corrupt") from error
     with container:
         if not container.streams.audio:
             raise Refused("unsupported_format" if container.streams.video else "zero_length")
         stream = container.streams.audio[0]
-        if stream.codec_context.name not in kind.decoders.split(","):
+        if stream.codec_context is None or stream.codec_context.name not in kind.decoders.split(","):
             raise Refused("unsupported_format")
         stream.codec_context.thread_type = "NONE"  # one child a core: threads inside would only take turns
         pass_ = _Pass(max_seconds=max_seconds)
@@ -67,7 +67,7 @@ class _Pass:
         try:
             for packet in container.demux(stream):
                 self._decode(packet)
-        except _UNDECODABLE:
+        except (*_UNDECODABLE, MemoryError):
             self._broken += self._packets  # the container itself ends in nonsense
         if self._meter is not None:
             self._meter.finish()
