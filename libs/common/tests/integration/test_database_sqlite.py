@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from antiphon_common.bus import open_bus
 from antiphon_common.db import Database
 from antiphon_common.errors import Unavailable
 from antiphon_common.lifecycle import run_together
+from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.database import METADATA, THING, DatabaseSuite, count
 from antiphon_common.testing.suites.events import Changed
 from antiphon_common.testing.suites.outbox import METADATA as OUTBOX_METADATA
@@ -87,10 +89,18 @@ async def test_a_full_disk_is_unavailable_and_reading_goes_on(database: Database
     assert await count(database) == 2
 
 
-async def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened_is_unavailable_and_leaves_no_thread(tmp_path: Path) -> None:
+    async def threads() -> int:
+        return threading.active_count()
+
     (tmp_path / "service.db").mkdir()
-    with pytest.raises(Unavailable):
-        await Database(f"sqlite+aiosqlite:///{tmp_path}/service.db").ping()
+    before = await threads()
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/service.db")
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await database.ping()
+    await database.stop()
+    await eventually(threads, lambda count: count <= before)
 
 
 async def test_a_writer_in_another_process_is_waited_for(database: Database, tmp_path: Path) -> None:
