@@ -6,18 +6,16 @@ seconds of waiting it must have kept up 1 KB/s.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 
+from antiphon_common.web.middleware import json_nests_deeper
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.problems import ClientGone, Refused
 
 JSON_BYTES = 256 * 1024
 JSON_DEPTH = 32
 BYTES_PER_SECOND = 1024
-
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 
 
 class BodyReader:
@@ -79,16 +77,5 @@ class BodyReader:
 
 def check_depth(body: bytes) -> None:
     """Raises 400 for JSON nested deeper than 32 levels."""
-    if body.count(b"[") + body.count(b"{") <= JSON_DEPTH:
-        return
-    depth = 0
-    for match in _BRACKETS.finditer(body):
-        first = body[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > JSON_DEPTH:
-                raise Refused(
-                    400, "json_too_deep", detail=f"The JSON is nested deeper than {JSON_DEPTH} levels."
-                )
-        elif first in b"]}":
-            depth -= 1
+    if json_nests_deeper(body, JSON_DEPTH):
+        raise Refused(400, "json_too_deep", detail=f"The JSON is nested deeper than {JSON_DEPTH} levels.")

@@ -215,3 +215,11 @@ async def test_a_refusal_before_a_large_body_ends_the_connection(site) -> None:
     reply = site.parse(await site.raw(head("/api/playlists", "Content-Length: 2") + b"{}"))
     assert reply.status == 401
     assert "connection" not in reply.headers
+
+
+async def test_a_body_made_to_be_hard_to_read_is_answered_at_once(site) -> None:
+    body = b"[]" * 33 + b'"' + b'\\"' * 60_000
+    began = time.monotonic()
+    raw = await site.raw(head("/api/auth/login", f"Content-Length: {len(body)}", "Connection: close") + body)
+    assert site.parse(raw).status == 200, "what is no JSON is the service's to refuse"
+    assert time.monotonic() - began < 2
