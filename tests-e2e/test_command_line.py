@@ -155,7 +155,7 @@ def test_the_report_names_what_was_rejected_and_why(url: str, tmp_path: Path, mu
     shown = antiphon("import", str(music), "--server", url, home=tmp_path)
     assert shown.returncode == 5
     assert re.search(r"bad\.mp3.*rejected.*\w", shown.stdout)
-    assert re.search(r"good\.mp3.*duplicate.*copy\.mp3", shown.stdout), shown.stdout
+    assert re.search(r"(good|copy)\.mp3.*duplicate.*(copy|good)\.mp3", shown.stdout), shown.stdout
     assert "1 ready  1 duplicate  1 rejected" in shown.stdout
 
 

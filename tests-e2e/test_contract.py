@@ -27,7 +27,7 @@ def schemathesis(url: str, folder: Path, *options: str) -> str:
     }
     command = [
         str(Path(sys.executable).parent / "st"), "--config-file", str(HERE / "schemathesis.toml"), "run", f"{url}/api/openapi.json", "--url", url, "--checks", "all",
-        "--exclude-checks", "positive_data_acceptance", "--max-examples", EXAMPLES, "--workers", "2",
+        "--exclude-checks", "positive_data_acceptance", "--max-examples", EXAMPLES, "--workers", "1",
         "--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-shrink", "--warnings", "off",
         "--suppress-health-check", "all", "--request-timeout", "20", *options,
     ]  # fmt: skip
