@@ -36,6 +36,8 @@ def render(data: bytes) -> Picture:
             return _rendered(picture)
         except (OSError, ValueError, SyntaxError, IndexError, EOFError, TypeError, KeyError) as error:
             raise Refused("image_broken") from error  # Pillow's decoders fail in all these ways
+        except MemoryError as error:
+            raise Refused("image_too_large") from error
 
 
 def _rendered(picture: Image.Image) -> Picture:
