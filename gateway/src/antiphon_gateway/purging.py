@@ -3,6 +3,7 @@
 Purging twice, or for nothing, is harmless, so there is no inbox: a message is acknowledged once purged.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -66,6 +67,12 @@ TAGS: Mapping[type[Announceable], Callable[[UUID], list[str]]] = {
 }
 
 
+# Library counts, the catalogue shows: it hears of a count when we do, so an answer fetched at once could still
+# be the old one and would be kept. What is later than this is stale until it expires.
+_COUNTED = frozenset({TrackLikesCounted, TrackPlaysCounted})
+_COUNT_SECONDS = 1.0
+
+
 class Purger:
     """The gateway's one consumer."""
 
@@ -74,12 +81,20 @@ class Purger:
         self._answers = answers
         self._kinds = {event.type: event for event in TAGS}
 
+        self._late: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._purging: asyncio.Task[None] | None = None
+
     async def start(self) -> None:
         await self._bus.start()
         await self._bus.consume(CONSUMER, sorted(self._kinds), self.handle)
 
     async def stop(self) -> None:
         await self._bus.stop()
+        if self._timer:
+            self._timer.cancel()
+        if self._purging:
+            await self._purging
 
     async def handle(self, body: bytes) -> None:
         """Purge for one message. Raises `Malformed` for one that cannot be read."""
@@ -89,4 +104,18 @@ class Purger:
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed("undecodable", "The message cannot be read.") from error
         # Only the subject matters, so an event of a newer publisher is understood as far as needed.
-        await self._answers.purge(TAGS[kind](envelope.subject))
+        tags = TAGS[kind](envelope.subject)
+        if kind in _COUNTED:
+            self._purge_later(tags)
+        else:
+            await self._answers.purge(tags)
+
+    def _purge_later(self, tags: list[str]) -> None:
+        """Purge in a moment, together with what else is counted until then."""
+        self._late.update(tags)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_COUNT_SECONDS, self._purge_late)
+
+    def _purge_late(self) -> None:
+        tags, self._late, self._timer = sorted(self._late), set(), None
+        self._purging = asyncio.create_task(self._answers.purge(tags), name="purge-counts")

@@ -242,6 +242,36 @@ async def test_giving_up_while_waiting_closes_the_connection() -> None:
         await asyncio.wait_for(ended.wait(), 2)
 
 
+async def test_giving_up_while_reading_closes_the_connection() -> None:
+    ended = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")
+        await reader.read()
+        ended.set()
+
+    async with service(script) as (one, client):
+        answer = await client.send(one.base, GET)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(answer.read(), 0.1)
+        await asyncio.wait_for(ended.wait(), 2)
+
+
+async def test_a_head_without_an_end_is_broken_early() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X: y\r\n" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with service(script) as (one, client):
+        with pytest.raises(Broken):
+            await fetch(client, one.base)
+
+
 async def test_a_connection_that_has_rested_too_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("antiphon_gateway.http_client._IDLE_SECONDS", 0.05)
     async with service(saying(OK, OK)) as (one, client):
