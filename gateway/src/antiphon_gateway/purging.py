@@ -69,7 +69,7 @@ TAGS: Mapping[type[Announceable], Callable[[UUID], list[str]]] = {
 
 # Library counts and the catalogue shows, which hears of a count when we do: an answer fetched at once could
 # still be the old one, and would be kept. What comes later than this is stale until it expires.
-_COUNTED: frozenset[type[Announceable]] = frozenset({TrackLikesCounted, TrackPlaysCounted})
+_COUNTED: tuple[type[Announceable], ...] = (TrackLikesCounted, TrackPlaysCounted)
 _COUNT_SECONDS = 1.0
 
 

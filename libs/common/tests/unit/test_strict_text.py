@@ -213,3 +213,19 @@ def test_the_depth_of_any_body_is_known_in_linear_time(body: bytes) -> None:
     with pytest.raises(Exception):  # noqa: B017 - whichever, but soon
         check_json(body)
     assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"0," * 1000 + b"0]",
+        b"{" + b",".join(b'"k%d":0' % n for n in range(1001)) + b"}",
+        b'{"artists":['
+        + b",".join([b"{" + b",".join(b'"k%d":0' % n for n in range(440)) + b"}"] * 3)
+        + b"]}",
+    ],
+)
+def test_more_than_a_thousand_values_are_refused_before_any_model_sees_them(body: bytes) -> None:
+    with pytest.raises(Malformed, match="json_too_large"):
+        check_json(body)
+    check_json(b"[" + b"0," * 998 + b"0]")

@@ -20,6 +20,8 @@ from antiphon_common.web.problems import PROBLEM_JSON, problem_body, problem_hea
 
 MAX_JSON_BYTES = 256 * 1024
 MAX_JSON_DEPTH = 32
+# A model names each value that it refuses: tens of thousands of them would take the event loop for a second.
+MAX_JSON_ITEMS = 1000
 # A string that never ends is read to its end once: a try from each of its quotes would take minutes.
 _DEEP = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -127,7 +129,7 @@ def check_json(body: bytes) -> None:
         )
     except ValueError as error:
         raise Malformed("broken_json", "The body is not valid JSON.") from error
-    _check_strings(value)
+    _check_values(value)
 
 
 def _no_constant(name: str) -> None:
@@ -164,17 +166,22 @@ def json_nests_deeper(body: bytes, levels: int) -> bool:
     return False
 
 
-def _check_strings(value: object) -> None:
+def _check_values(value: object, seen: int = 0) -> int:
+    """Look at every value below this one; how many there were, added to `seen`."""
+    seen += 1
+    if seen > MAX_JSON_ITEMS:
+        raise Malformed("json_too_large", f"The JSON holds more than {MAX_JSON_ITEMS} values.")
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise Invalid("invalid_text", "A text contains a NUL or half a surrogate pair.")
     elif isinstance(value, list):
         for item in value:
-            _check_strings(item)
+            seen = _check_values(item, seen)
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_strings(key)
-            _check_strings(item)
+            _check_values(key)
+            seen = _check_values(item, seen)
+    return seen
 
 
 async def _read_body(receive: Receive) -> bytes:
