@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import BaseModel
 
 from antiphon_common.clock import SystemClock
+from antiphon_common.errors import Malformed
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.testing.running import running
 from antiphon_common.testing.suites.outbox import LOG
