@@ -212,3 +212,15 @@ def test_demo_is_ready_again_within_five_seconds_and_keeps_its_data(tmp_path: Pa
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) in (0, 130, 143)
     assert seconds < 10, "five on a machine that does nothing else; CI runs two of us at once"
+
+
+async def test_several_commands_at_once_share_one_login(url: str, ada: Person, tmp_path: Path) -> None:
+    antiphon("login", ada.email, "--server", url, "--stdin", stdin=PASSWORD + "\n", home=tmp_path)
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
+    for _ in range(2):
+        command = [*ANTIPHON, "search", "anything", "--server", url, "--json"]
+        searches = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(4)]
+        assert [search.wait(60) for search in searches] == [0, 0, 0, 0]
+    assert len((await ada.get("/api/auth/sessions"))["items"]) == 2
+    still = antiphon("import", str(tmp_path), "--server", url, home=tmp_path)
+    assert still.returncode == 0, still.stderr

@@ -6,6 +6,7 @@ to come back is waited for, a few times.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -79,6 +80,7 @@ class Client:
 
         `upload` makes the files anew for each try, because a file is read only once.
         """
+        renewed = False
         for attempt in range(1, _TRIES + 1):
             token = self._tokens.access if self._tokens else ""
             headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -89,7 +91,8 @@ class Client:
                 )  # fmt: skip
             except httpx.TransportError as error:
                 raise ServerAway(f"{self.server} does not answer ({type(error).__name__}).") from error
-            if answer.status_code == 401 and token and attempt == 1:
+            if answer.status_code == 401 and token and not renewed:
+                renewed = True
                 await self._renew(token)
             elif answer.status_code in (429, 503) and attempt < _TRIES:
                 await asyncio.sleep(_pause(answer, attempt))
@@ -118,26 +121,45 @@ class Client:
                 return
 
     async def _renew(self, used: str) -> None:
-        # One renewal at a time: two uses of one refresh token look like a theft.
+        # One renewal at a time, here and in other commands: two uses of one refresh token look like a theft.
         async with self._renewing:
             if self._tokens is None or self._tokens.access != used:
                 return
-            refresh, self._tokens = self._tokens.refresh, None
-            try:
-                body = await self.request("POST", "/api/auth/refresh", json={"refresh_token": refresh})
-            except ApiError as error:
-                if error.status == 401 and self._credentials:
-                    self._credentials.forget(self.server)
-                    detail = f"Your session on {self.server} has ended: run `antiphon login`."
-                    raise ApiError(401, "session_ended", detail) from error
-                raise
-            self._adopt(self._email, body)
+            if self._credentials is None:
+                await self._rotate(self._tokens.refresh)
+                return
+            async with _held(self._credentials):
+                stored = self._credentials.find(self.server)
+                await self._rotate(stored.refresh_token if stored else self._tokens.refresh)
+
+    async def _rotate(self, refresh: str) -> None:
+        self._tokens = None
+        try:
+            body = await self.request("POST", "/api/auth/refresh", json={"refresh_token": refresh})
+        except ApiError as error:
+            if error.status == 401 and self._credentials:
+                self._credentials.forget(self.server)
+                detail = f"Your session on {self.server} has ended: run `antiphon login`."
+                raise ApiError(401, "session_ended", detail) from error
+            raise
+        self._adopt(self._email, body)
 
     def _adopt(self, email: str, body: Mapping[str, Any]) -> None:
         self._email = email
         self._tokens = Tokens(body["access_token"], body["refresh_token"])
         if self._credentials:
             self._credentials.save(self.server, Login(email, self._tokens.refresh))
+
+
+@asynccontextmanager
+async def _held(credentials: Credentials) -> AsyncIterator[None]:
+    """`credentials.held()` without stopping the event loop while another command has them."""
+    holding = credentials.held()
+    await asyncio.to_thread(holding.__enter__)
+    try:
+        yield
+    finally:
+        holding.__exit__(None, None, None)
 
 
 def _pause(answer: httpx.Response, attempt: int) -> float:

@@ -1,6 +1,9 @@
 """Where a login is kept between two commands: one file, readable by its owner only."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,14 @@ class Credentials:
     def __init__(self, path: Path | None = None) -> None:
         base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         self._path = path or base / "antiphon" / "credentials.json"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else uses a stored refresh token while the block lasts: each may be used only once."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def find(self, server: str) -> Login | None:
         """The login on this server, if there is one."""
