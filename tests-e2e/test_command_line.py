@@ -14,6 +14,9 @@ from e2e_support.audio import make_audio
 from e2e_support.people import PASSWORD, Person
 from e2e_support.platform import ANTIPHON, PlatformProcess, antiphon
 
+from antiphon_cli.client import Client
+from antiphon_cli.credentials import Credentials
+
 
 def test_every_command_explains_itself_with_an_example(tmp_path: Path) -> None:
     whole = antiphon("--help", home=tmp_path)
@@ -214,13 +217,17 @@ def test_demo_is_ready_again_within_five_seconds_and_keeps_its_data(tmp_path: Pa
     assert seconds < 10, "five on a machine that does nothing else; CI runs two of us at once"
 
 
-async def test_several_commands_at_once_share_one_login(url: str, ada: Person, tmp_path: Path) -> None:
-    antiphon("login", ada.email, "--server", url, "--stdin", stdin=PASSWORD + "\n", home=tmp_path)
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
-    for _ in range(2):
-        command = [*ANTIPHON, "search", "anything", "--server", url, "--json"]
-        searches = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(4)]
-        assert [search.wait(60) for search in searches] == [0, 0, 0, 0]
-    assert len((await ada.get("/api/auth/sessions"))["items"]) == 2
-    still = antiphon("import", str(tmp_path), "--server", url, home=tmp_path)
-    assert still.returncode == 0, still.stderr
+async def test_a_long_command_goes_on_with_the_login_that_others_have_renewed(
+    url: str, ada: Person, tmp_path: Path
+) -> None:
+    credentials = Credentials(tmp_path / "credentials.json")
+    async with Client(url, credentials=credentials) as importing:
+        await importing.login(ada.email, PASSWORD)
+        for _ in range(3):
+            async with Client(url, credentials=credentials) as search:
+                await search.resume()
+        assert importing._tokens
+        importing._tokens.access = ada.access + "expired"
+        assert (await importing.request("GET", "/api/uploads"))["items"] == []
+    async with Client(url, credentials=credentials) as later:
+        await later.resume()
