@@ -55,6 +55,8 @@ FORGED = [
     ("recent", "tracks:recent", ("yesterday", str(new_id()))),
     ("recent", "tracks:recent", ("2026-01-01T00:00:00", str(new_id()))),
     ("recent", "tracks:recent", ("2026-01-01T00:00:00+00:00", "no-id")),
+    ("recent", "tracks:recent", ("0001-01-01T00:00:00+23:59", str(new_id()))),
+    ("recent", "tracks:recent", ("9999-12-31T23:59:59-23:59", str(new_id()))),
     ("recent", "tracks:recent", ("x",)),
     ("recent", "tracks:recent", (None, None)),
     ("recent", "tracks:mine:recent", ("2026-01-01T00:00:00+00:00", str(new_id()))),
@@ -89,6 +91,47 @@ async def test_a_cursor_of_one_order_is_refused_by_another(
     assert own.status_code == 422
     changed = cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")
     assert (await client.get("/api/tracks", params={"cursor": changed})).status_code == 422
+
+
+async def _refuses_each_others_cursors(client: httpx.AsyncClient, *lists: httpx.URL) -> None:
+    """Every one of these lists has a second page, and takes no cursor but its own."""
+    cursors: dict[httpx.URL, str] = {}
+    for one in lists:
+        cursors[one] = (await client.get(one.copy_add_param("limit", "1"))).json()["next_cursor"]
+        assert cursors[one], one
+    for one in lists:
+        for other, cursor in cursors.items():
+            answer = await client.get(one.copy_add_param("cursor", cursor))
+            assert answer.status_code == (200 if one == other else 422), (one, other)
+
+
+async def test_a_cursor_of_a_list_with_other_filters_is_refused(
+    client: httpx.AsyncClient, tell: Tell, upload: MakeUpload
+) -> None:
+    owner = new_id()
+    both = {"genres": ("Jazz", "Pop"), "release_date": "2005", "album": "One", "artists": ("Bob", "Eve")}
+    await tell([upload(owner, title=str(n), **both) for n in range(3)])
+    await tell(
+        [upload(owner, title=str(n), **{**both, "album": "Two", "artists": ("Bob",)}) for n in range(3)]
+    )
+    bob = (await client.get("/api/artists?q=Bob")).json()["items"][0]["id"]
+    eve = (await client.get("/api/artists?q=Eve")).json()["items"][0]["id"]
+    one, two = (album["id"] for album in (await client.get("/api/albums")).json()["items"])
+    queries = (
+        "", "genre=jazz", "genre=pop", f"artist_id={bob}", f"artist_id={eve}", f"album_id={one}",
+        f"album_id={two}", "year_from=2005", "year_to=2005", "year_from=2004", "genre=jazz&year_to=2005",
+    )  # fmt: skip
+    await _refuses_each_others_cursors(client, *(httpx.URL(f"/api/tracks?{query}") for query in queries))
+    paths = [f"/api/albums/{album}/tracks" for album in (one, two)]
+    await _refuses_each_others_cursors(client, *(httpx.URL(path) for path in paths))
+    queries = ("", "genre=jazz", "genre=pop", "type=album")
+    await _refuses_each_others_cursors(client, *(httpx.URL(f"/api/albums?{query}") for query in queries))
+    first = (await client.get(f"/api/artists/{bob}/albums?limit=1")).json()["next_cursor"]
+    assert (await client.get(f"/api/artists/{bob}/albums?cursor={first}")).status_code == 200
+    assert (await client.get(f"/api/artists/{eve}/albums?cursor={first}")).status_code == 422
+    named = (await client.get("/api/artists?limit=1")).json()["next_cursor"]
+    assert (await client.get(f"/api/artists?cursor={named}")).status_code == 200
+    assert (await client.get(f"/api/artists?q=e&cursor={named}")).status_code == 422
 
 
 async def test_filters_narrow_a_list_and_combine(

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, Select, func, select
 
 from antiphon_catalog.domain.folding import fold
 from antiphon_catalog.domain.music import Kind
-from antiphon_catalog.queries.paging import Slice, Sort, page
+from antiphon_catalog.queries.paging import Slice, Sort, page, scope_of
 from antiphon_catalog.queries.viewing import Viewer, readable
 from antiphon_catalog.tables import AlbumArtistRow, AlbumRow, TrackGenreRow, TrackRow
 from antiphon_common.db import Database
@@ -47,7 +47,7 @@ async def list_albums(database: Database, wanted: AlbumFilter, sort: AlbumSort, 
         "popular": Sort("play_count", AlbumRow.play_count, AlbumRow.id, int),
         "title": Sort("title_key", AlbumRow.title_key, AlbumRow.id, str, descending=False),
     }
-    scope = f"albums:{'mine:' if wanted.owner_id else ''}{sort}"
+    scope = scope_of(f"albums:{sort}", wanted)
     async with database.read() as connection:
         return await page(connection, _filtered(wanted), sorts[sort], part=part, scope=scope, view=album_view)
 
@@ -57,8 +57,9 @@ async def artist_albums(database: Database, artist_id: UUID, wanted: AlbumFilter
     ids = select(AlbumArtistRow.album_id).where(AlbumArtistRow.artist_id == artist_id)
     query = _filtered(wanted).add_columns(_RELEASED).where(AlbumRow.id.in_(ids))
     sort = Sort("released", _RELEASED.element, AlbumRow.id, str)
+    scope = scope_of(f"albums:artist:{artist_id}", wanted)
     async with database.read() as connection:
-        return await page(connection, query, sort, part=part, scope="albums:artist", view=album_view)
+        return await page(connection, query, sort, part=part, scope=scope, view=album_view)
 
 
 async def one_album(database: Database, album_id: UUID, viewer: Viewer) -> View:

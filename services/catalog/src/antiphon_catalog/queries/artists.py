@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Select, or_, select
 
 from antiphon_catalog.domain.folding import fold
-from antiphon_catalog.queries.paging import Slice, Sort, page
+from antiphon_catalog.queries.paging import Slice, Sort, page, scope_of
 from antiphon_catalog.queries.viewing import Viewer, readable
 from antiphon_catalog.tables import AlbumArtistRow, AlbumRow, ArtistRow
 from antiphon_common.db import Database
@@ -47,7 +47,7 @@ async def list_artists(database: Database, wanted: ArtistFilter, sort: ArtistSor
     query = query.where(ArtistRow.owner_id == wanted.owner_id if wanted.owner_id else ArtistRow.listed)
     if wanted.text:
         query = query.where(ArtistRow.name_key.contains(fold(wanted.text), autoescape=True))
-    scope = f"artists:{'mine:' if wanted.owner_id else ''}{sort}"
+    scope = scope_of(f"artists:{sort}", wanted)
     async with database.read() as connection:
         return await page(connection, query, sorts[sort], part=part, scope=scope, view=artist_view)
 

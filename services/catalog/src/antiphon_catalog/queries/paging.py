@@ -5,9 +5,9 @@ pairs finds the place of a cursor in an index.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, RowMapping, Select, literal, tuple_
@@ -16,6 +16,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from antiphon_common.errors import FieldError, Invalid
 from antiphon_common.pages import Key, Page, decode_cursor, page_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _MOST = 2**63
 
@@ -38,6 +41,12 @@ class Slice:
 
     limit: int
     cursor: str | None = None
+
+
+def scope_of(name: str, wanted: "DataclassInstance") -> str:
+    """What a list is called with its filters: a cursor of the list with other ones is refused."""
+    chosen = {field: str(value) for field, value in asdict(wanted).items() if value is not None}
+    return f"{name} {chosen}" if chosen else name
 
 
 async def page(
@@ -74,7 +83,7 @@ def _after(scope: str, cursor: str, sort: Sort) -> ColumnElement[Any]:
             raise ValueError(value)
         moment = _moment(str(value)) if sort.kind is datetime else value
         return tuple_(literal(moment, sort.column.type), literal(sort.id_kind(str(last_id)), sort.id.type))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         field = FieldError("query.cursor", "invalid_cursor", "This cursor was not made by this list.")
         raise Invalid("invalid_cursor", "The cursor is not valid.", errors=[field]) from error
 
@@ -83,4 +92,4 @@ def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
-    return moment
+    return moment.astimezone(UTC)

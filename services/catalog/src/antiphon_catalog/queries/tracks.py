@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Select, select
 
 from antiphon_catalog.domain.folding import fold
-from antiphon_catalog.queries.paging import Slice, Sort, page
+from antiphon_catalog.queries.paging import Slice, Sort, page, scope_of
 from antiphon_catalog.queries.viewing import Viewer, readable_track
 from antiphon_catalog.tables import PersonRow, TrackArtistRow, TrackGenreRow, TrackRow, WaveformRow
 from antiphon_common.db import Database
@@ -55,7 +55,7 @@ async def list_tracks(database: Database, wanted: TrackFilter, sort: TrackSort, 
         field = "created_at"
     query, source, row_id = _source(wanted, field)
     chosen = Sort(field, getattr(source, field), row_id, kind, descending)
-    scope = f"tracks:{'mine:' if wanted.owner_id else ''}{sort}"
+    scope = scope_of(f"tracks:{sort}", wanted)
     async with database.read() as connection:
         return await page(connection, query, chosen, part=part, scope=scope, view=track_view)
 
@@ -64,8 +64,9 @@ async def album_tracks(database: Database, wanted: TrackFilter, part: Slice) -> 
     """A page of an album, in the order of the album."""
     sort = Sort("position", TrackRow.position, TrackRow.id, int, descending=False)
     query, _, _ = _source(wanted, "position")
+    scope = scope_of("tracks:album", wanted)
     async with database.read() as connection:
-        return await page(connection, query, sort, part=part, scope="tracks:album", view=track_view)
+        return await page(connection, query, sort, part=part, scope=scope, view=track_view)
 
 
 async def one_track(database: Database, track_id: UUID, viewer: Viewer) -> View:
