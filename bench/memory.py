@@ -7,6 +7,7 @@ in children that end when idle; they are printed beside it).
 import asyncio
 import os
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ from _stack import Person, PlatformProcess, make_audio
 
 MB = 1024 * 1024
 PIECES, PIECE = 5, 200 * MB
+IDLE_TARGET, STREAMING_TARGET = 350 * MB, 32 * MB
 
 
 class Sampler:
@@ -50,7 +52,8 @@ def resident(pid: int) -> tuple[int, int]:
     )
 
 
-async def measure(directory: Path) -> None:
+async def measure(directory: Path) -> bool:
+    """Print the figures; whether the targets were met."""
     platform = PlatformProcess(directory / "data")
     platform.start()
     try:
@@ -86,8 +89,10 @@ async def measure(directory: Path) -> None:
             print(f"1 GB down: +{(down.peak - idle) / MB:.0f} MB at its peak (target <= 32)")
     finally:
         platform.stop()
+    return idle <= IDLE_TARGET and max(up.peak, down.peak) - idle <= STREAMING_TARGET
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder)))
+        met = asyncio.run(measure(Path(folder)))
+    sys.exit(0 if met else 1)
