@@ -21,7 +21,8 @@ from antiphon_cli.importing import Report, import_folder
 from antiphon_cli.screen import ImportScreen, console, out, print_json, show_hits, show_report
 
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not logged in, 4 server away, 5 some files rejected."
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not logged in, 4 server away, 5 some files rejected, "
+    "130 interrupted."
 )
 
 app = typer.Typer(
