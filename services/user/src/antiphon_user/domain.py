@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ Theme = Literal["system", "light", "dark"]
 Quality = Literal["original", "high", "normal", "low"]
 
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{1,29}")
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def checked_username(username: str) -> str:
         message = "2 to 30 of a-z, 0-9, '_', '.', '-', beginning with a letter or digit."
         raise Invalid("invalid_username", message, errors=[FieldError("body.username", "invalid", message)])
     return lowered
+
+
+def unheard_of(user_id: UUID) -> Profile:
+    """Somebody whose deletion is the first that is heard of them: made only to be erased."""
+    return Profile(user_id=user_id, email="", roles=(), email_verified=False, created_at=_LONG_AGO, name="")
 
 
 def erased(profile: Profile, account_revision: int) -> Profile:

@@ -8,7 +8,7 @@ from antiphon_common.errors import NotFound, Unavailable
 from antiphon_contracts.auth import AccountChanged, AccountDeleted
 from antiphon_contracts.playlist import PlaylistChanged, PlaylistDeleted
 from antiphon_contracts.user import ProfileChanged
-from antiphon_user.domain import Profile, checked_username, erased
+from antiphon_user.domain import Profile, checked_username, erased, unheard_of
 from antiphon_user.ports import Unit
 
 
@@ -64,8 +64,8 @@ async def apply_account(unit: Unit, event: AccountChanged) -> None:
 
 async def erase_account(unit: Unit, event: AccountDeleted) -> None:
     """Forget a person. The tombstone stays, so that a late event cannot bring them back."""
-    known = await unit.profiles.find(event.subject)
-    if known and not known.deleted:
+    known = await unit.profiles.find(event.subject) or unheard_of(event.subject)
+    if not known.deleted:
         await unit.profiles.save(erased(known, event.revision))
 
 

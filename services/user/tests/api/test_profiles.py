@@ -137,6 +137,20 @@ async def test_a_deleted_account_stays_deleted(
     assert (await client.get(f"/api/users/{ada}")).status_code == 404
 
 
+async def test_an_account_that_was_deleted_before_it_was_heard_of_is_not_made(
+    client: httpx.AsyncClient, tokens: TokenMaker, settings: Settings, ada: UUID
+) -> None:
+    gone = new_id()
+    async with Recorder(settings.bus_url, ProfileChanged) as recorder:
+        await publish(settings.bus_url, [AccountDeleted(subject=gone, revision=2), account(gone, revision=1)])
+        await drained(settings.bus_url, "user")
+        await client.patch("/api/me", headers=tokens.bearer(ada), json={"country": "GB"})
+        await recorder.find(lambda event: event.subject == ada and event.revision == 2)
+        assert gone not in {event.subject for event in recorder.events}
+    assert (await client.get(f"/api/users/{gone}")).status_code == 404
+    assert (await client.get("/api/me", headers=tokens.bearer(gone))).status_code == 404
+
+
 async def test_only_public_playlists_are_counted_once_each(
     client: httpx.AsyncClient, settings: Settings, ada: UUID
 ) -> None:
