@@ -160,9 +160,7 @@ class SqlBootstraps:
         row = await self._session.get(BootstrapRow, 1, with_for_update=True)
         if row is None:
             return None
-        return Bootstrap(
-            secret_hash=row.secret_hash, expires_at=row.expires_at, failures=row.failures, used_at=row.used_at
-        )
+        return Bootstrap(secret_hash=row.secret_hash, expires_at=row.expires_at, used_at=row.used_at)
 
     async def save(self, offer: Bootstrap) -> None:
         await self._session.merge(BootstrapRow(id=1, **asdict(offer)))

@@ -100,7 +100,6 @@ class BootstrapRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     secret_hash: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    failures: Mapped[int]
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

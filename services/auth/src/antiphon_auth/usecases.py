@@ -141,17 +141,12 @@ async def offer_bootstrap(unit: Unit, secret: str, *, now: datetime) -> bool:
 async def make_first_admin(deps: Deps, secret: str, registration: Registration) -> Account:
     """Make the first administrator. Raises `Gone` once it is too late and `Forbidden` for a wrong secret."""
     async with deps.open_unit() as unit:
-        offer = await unit.bootstraps.find()
-        tried = bootstrap.tried(offer, digest(secret), deps.clock.now())
-        if tried != offer:
-            await unit.bootstraps.save(tried)
-    if tried != offer:
-        raise Forbidden("bad_bootstrap_secret", "This is not the bootstrap secret.")
+        await _standing_offer(unit, secret, deps.clock.now())
     hashed = await _checked_hash(deps, registration)
     async with deps.open_unit() as unit:
         now = deps.clock.now()
         # Again, because two may have come this far with the right secret.
-        offer = bootstrap.tried(await unit.bootstraps.find(), digest(secret), now)
+        offer = await _standing_offer(unit, secret, now)
         await unit.bootstraps.save(replace(offer, used_at=now))
         # The operator who reads our files vouches for their own address.
         account = replace(_new_account(registration, hashed, ADMIN_ROLES, now), email_verified=True)
@@ -159,6 +154,13 @@ async def make_first_admin(deps: Deps, secret: str, registration: Registration) 
     deps.bootstrap_file.remove()
     deps.security_log.note("first_admin_made", user_id=account.id)
     return account
+
+
+async def _standing_offer(unit: Unit, secret: str, now: datetime) -> Bootstrap:
+    offer = await unit.bootstraps.find()
+    if not bootstrap.opens(offer, digest(secret), now) or offer is None:
+        raise Forbidden("bad_bootstrap_secret", "This is not the bootstrap secret.")
+    return offer
 
 
 def digest(secret: str) -> str:

@@ -1,13 +1,16 @@
-"""The first administrator: a secret that works once, for half an hour, while there is no administrator."""
+"""The first administrator: a secret that works once, for half an hour, while there is no administrator.
+
+Wrong secrets are not counted: nobody guesses 256 random bits, and whoever could use up a number of tries
+could keep the operator out.
+"""
 
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from antiphon_common.errors import Gone
 
 LIFETIME = timedelta(minutes=30)
-MAX_FAILURES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +19,14 @@ class Bootstrap:
 
     secret_hash: str
     expires_at: datetime
-    failures: int = 0
     used_at: datetime | None = None
 
 
-def tried(offer: Bootstrap | None, secret_hash: str, now: datetime) -> Bootstrap:
-    """The offer after somebody tried a secret: unchanged when it is right, one failure more when not.
-
-    Raises `Gone` when nothing is on offer any more, whatever the secret.
-    """
-    if offer is None or offer.used_at or now >= offer.expires_at or offer.failures >= MAX_FAILURES:
+def opens(offer: Bootstrap | None, secret_hash: str, now: datetime) -> bool:
+    """Whether this is the secret of the offer. Raises `Gone` when nothing is on offer any more."""
+    if offer is None or offer.used_at or now >= offer.expires_at:
         raise Gone(
             "bootstrap_closed",
             "The first administrator exists or the secret is dead; a restart may offer another.",
         )
-    if hmac.compare_digest(offer.secret_hash, secret_hash):
-        return offer
-    return replace(offer, failures=offer.failures + 1)
+    return hmac.compare_digest(offer.secret_hash, secret_hash)
