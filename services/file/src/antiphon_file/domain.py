@@ -23,7 +23,7 @@ REASONS: Final[dict[str, str]] = {
 
 IMAGE_REASONS: Final[dict[str, str]] = {
     "not_an_image": "Only JPEG, PNG and WebP images are accepted.",
-    "image_too_large": "The image has more than 25 million pixels or is larger than 8 MB.",
+    "image_too_large": "The image has more than 25 million pixels, a side over 20,000 or more than 8 MB.",
     "image_broken": "The image cannot be decoded.",
 }
 

@@ -133,6 +133,21 @@ async def test_a_pixel_bomb_is_refused_before_it_unfolds(
     assert await refused(reader, tmp_path, bomb) == "image_too_large"
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 24_999_999), (20_001, 1), (1000, 20_001)])
+async def test_a_picture_with_an_endless_side_is_too_large(
+    reader: ChildReader, tmp_path: Path, width: int, height: int
+) -> None:
+    assert await refused(reader, tmp_path, png_that_claims(width, height)) == "image_too_large"
+
+
+@pytest.mark.parametrize(("width", "height"), [(20_000, 1250), (1, 20_000)])
+async def test_a_long_picture_is_rendered(
+    reader: ChildReader, tmp_path: Path, width: int, height: int
+) -> None:
+    picture = await rendered(reader, tmp_path, png_that_claims(width, height))
+    assert (picture.width, picture.height) == (width, height)
+
+
 async def test_the_largest_picture_allowed_fits_into_the_childs_memory(
     reader: ChildReader, tmp_path: Path
 ) -> None:

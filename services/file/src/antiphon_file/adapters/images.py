@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from antiphon_file.domain import IMAGE_SIZES, Picture, Refused
 
 MAX_PIXELS: Final = 25_000_000
+MAX_SIDE: Final = 20_000  # to shrink one endless line takes far more memory than its pixels do
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _QUALITY: Final = 82
 _EFFORT: Final = 2  # of 6: twice as fast as the default for one percent more bytes
@@ -30,7 +31,7 @@ def render(data: bytes) -> Picture:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             bomb = isinstance(error, Image.DecompressionBombError)
             raise Refused("image_too_large" if bomb else "image_broken") from error
-        if picture.width * picture.height > MAX_PIXELS:
+        if picture.width * picture.height > MAX_PIXELS or max(picture.size) > MAX_SIDE:
             raise Refused("image_too_large")
         try:
             return _rendered(picture)
