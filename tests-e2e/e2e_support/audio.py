@@ -1,5 +1,6 @@
 """Music for the journeys: short synthetic files in every format, with tags."""
 
+import io
 from pathlib import Path
 
 import av
@@ -7,6 +8,8 @@ import mutagen
 import numpy as np
 from mutagen.easyid3 import EasyID3
 from mutagen.easymp4 import EasyMP4
+from mutagen.id3 import APIC, ID3
+from PIL import Image
 
 _RATE = 48_000
 _ENCODERS = {
@@ -48,6 +51,21 @@ def make_audio(
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     _tag(path, {"title": title, "artist": artist, "album": album, "genre": genre, "date": date})
+    return path
+
+
+def add_cover(path: Path, *, color: tuple[int, int, int]) -> Path:
+    """Put a picture of one colour into an mp3; another colour makes another picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 90), color).save(buffer, "PNG")
+    return put_cover(path, buffer.getvalue())
+
+
+def put_cover(path: Path, picture: bytes) -> Path:
+    """Put any bytes into an mp3 as its cover."""
+    tags = ID3(path)
+    tags.add(APIC(encoding=3, mime="image/png", type=3, desc="", data=picture))
+    tags.save(path)
     return path
 
 
