@@ -27,7 +27,8 @@ async def test_likes_a_playlist_and_one_counted_play(
         return await bob.status("PUT", f"/api/me/tracks/{track_id}")
 
     assert await eventually(like, lambda status: status in (200, 201, 204))
-    assert (await bob.get("/api/me/tracks/contains", ids=",".join(songs))) is not None
+    contained = await bob.get("/api/me/tracks/contains", ids=",".join(songs))
+    assert contained == {"items": [{"id": songs[0], "contained": True}, {"id": songs[1], "contained": False}]}
     liked = await bob.get("/api/me/tracks")
     assert len(liked["items"]) == 1
     await eventually(lambda: anonymous.get(f"/api/tracks/{track_id}"), lambda t: t["like_count"] == 1)
