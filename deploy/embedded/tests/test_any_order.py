@@ -3,7 +3,6 @@
 import asyncio
 import random
 import sqlite3
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from e2e_support.audio import make_audio
+from e2e_support.people import Person
 
 from antiphon_common.bus import Envelope, open_bus
 from antiphon_common.ids import new_id
@@ -19,10 +20,6 @@ from antiphon_common.testing.running import eventually
 from antiphon_embedded import Platform
 from antiphon_embedded.composition import SERVICES
 from antiphon_embedded.platform import RunningPlatform
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "tests-e2e"))
-from e2e_support.audio import make_audio
-from e2e_support.people import Person
 
 # What the publisher's own projections are made of; an empty house has no uploads to make tracks of.
 PROJECTED = ("auth.", "user.", "catalog.", "playlist.", "library.")
