@@ -299,11 +299,27 @@ async def test_thirty_served_seconds_are_credited_once(
         assert (event.user_id, event.track_id, event.revision) == (listener, track_id, 1)
         assert 30_000 <= event.served_ms < 31_000
         await client.get(url)
-        again = (await resolved(client, headers, track_id))[0]["url"]
-        await client.get(again)
+        other = tokens.bearer()
+        await client.get((await resolved(client, other, track_id))[0]["url"])
         events = await recorder.wait_for(2)
         assert len(events) == 2
         assert len({event.subject for event in events}) == 2
+
+
+async def test_many_addresses_at_once_are_one_listen_of_their_listener(
+    client: httpx.AsyncClient, tokens: TokenMaker, catalogue: Any, settings: Settings
+) -> None:
+    track_id, listener = await catalogue.track(duration_ms=40_000), new_id()
+    headers = tokens.bearer(listener)
+    async with Recorder(settings.bus_url, AudioServed) as recorder:
+        for _ in range(10):
+            url = (await resolved(client, headers, track_id))[0]["url"]
+            assert (await client.get(url)).status_code == 200
+        # Credits are announced in order: once this one is here, no other is on its way.
+        last = new_id()
+        await client.get((await resolved(client, tokens.bearer(last), track_id))[0]["url"])
+        await recorder.find(lambda event: isinstance(event, AudioServed) and event.user_id == last)
+        assert [event.user_id for event in recorder.events] == [listener, last]
 
 
 async def test_the_same_address_twice_at_once_is_one_listen(

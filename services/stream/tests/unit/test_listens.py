@@ -98,10 +98,36 @@ def test_a_loop_of_requests_cannot_earn_faster_than_one_can_listen() -> None:
     assert sum(credit is not None for credit in earned) == 3
 
 
-def test_another_ticket_is_another_listen() -> None:
+def _heard(listen: int, *, user: int = 1, track: int = 2) -> Heard:
+    return Heard(UUID(int=user), UUID(int=track), UUID(int=listen))
+
+
+def test_another_ticket_is_another_listen_once_there_was_time_for_one() -> None:
     ledger = Ledger()
-    assert _serve(ledger, 0, 1000) is not None
-    assert _serve(ledger, 0, 1000, heard=Heard(HEARD.user_id, HEARD.track_id, UUID(int=4))) is not None
+    assert _serve(ledger, 0, 1000, heard=_heard(3)) is not None
+    soon, later = NOW + timedelta(milliseconds=29_999), NOW + timedelta(seconds=30)
+    assert _serve(ledger, 0, 1000, heard=_heard(4), at=soon) is None
+    assert _serve(ledger, 0, 1000, heard=_heard(5), at=later) is not None
+
+
+def test_many_tickets_at_once_are_one_listen_of_that_user_and_track() -> None:
+    ledger = Ledger()
+    earned = [
+        _serve(ledger, 0, 1000, heard=_heard(n), at=NOW + timedelta(seconds=n / 2), duration_ms=40_000)
+        for n in range(10)
+    ]
+    assert [credit is not None for credit in earned] == [True] + [False] * 9
+    assert _serve(ledger, 0, 1000, heard=_heard(20, user=7)) is not None
+    assert _serve(ledger, 0, 1000, heard=_heard(21, track=7)) is not None
+
+
+def test_a_listen_that_came_too_soon_is_credited_when_it_goes_on_in_time() -> None:
+    ledger = Ledger()
+    assert _serve(ledger, 0, 1000, heard=_heard(3)) is not None
+    assert _serve(ledger, 0, 600, heard=_heard(4), at=NOW + timedelta(seconds=20)) is None
+    later = NOW + timedelta(seconds=40)
+    assert _serve(ledger, 600, 700, heard=_heard(4), at=later) is not None
+    assert _serve(ledger, 700, 1000, heard=_heard(4), at=later) is None
 
 
 def test_the_ledger_is_bounded() -> None:
@@ -109,6 +135,10 @@ def test_the_ledger_is_bounded() -> None:
     for number in range(100):
         _serve(ledger, 0, 1, heard=Heard(UUID(int=1), UUID(int=2), UUID(int=number)))
     assert len(ledger) == 10
+    for number in range(100):
+        assert _serve(ledger, 0, 1000, heard=_heard(number, track=number)) is not None
+    assert len(ledger) == 10
+    assert ledger.credited == 10
 
 
 def test_a_track_without_duration_earns_nothing_twice() -> None:

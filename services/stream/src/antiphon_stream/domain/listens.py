@@ -1,8 +1,9 @@
 """Listens: which bytes of a track really went to a listener, and when they were enough to count as a play.
 
 Only bytes that had not been served before in the same listen count, so repeating one range earns nothing.
-After a credit, bytes that are served a second time belong to the next pass; it earns a credit of its own, at
-the earliest after as much real time as the credit is worth: nobody can earn faster than one can listen.
+After a credit, bytes that are served a second time belong to the next pass, which earns a credit of its own.
+However many listens one user opens, the next credit for the same track comes at the earliest after as much
+real time as a credit is worth: nobody can earn faster than one can listen.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 COUNTS_FROM_MS = 30_000
-_SHARE_OF_SHORT = 0.9
+_COUNTS_FROM_PERCENT = 90
 _MOST_GAPS = 128
 
 
@@ -28,6 +29,11 @@ class Heard:
     def key(self) -> tuple[int, int]:
         """The place in the accumulators: a listen belongs to one user, and integers are hashed quickly."""
         return self.listen.int, self.track_id.int
+
+    @property
+    def earner(self) -> tuple[int, int]:
+        """Who earns credits for what, in whichever listen."""
+        return self.user_id.int, self.track_id.int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +85,26 @@ class _Listen:
     served: Coverage = field(default_factory=Coverage)
     again: Coverage = field(default_factory=Coverage)
     again_since: datetime | None = None
-    credited_at: datetime | None = None
+    credited: bool = False
 
 
 class Ledger:
-    """The accumulators of all listens, at most `capacity`; the one unused for longest is forgotten first."""
+    """The accumulators of all listens and the times of the last credits, at most `capacity` of each; the one
+    unused for longest is forgotten first.
+    """
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._listens: OrderedDict[tuple[int, int], _Listen] = OrderedDict()
+        self._credited_at: OrderedDict[tuple[int, int], datetime] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._listens)
+
+    @property
+    def credited(self) -> int:
+        """How many times of a last credit are remembered."""
+        return len(self._credited_at)
 
     def served(
         self, heard: Heard, start: int, end: int, *, size: int, duration_ms: int, at: datetime
@@ -107,30 +121,39 @@ class Ledger:
             listen.again_since = listen.again_since or at
             listen.again.add(*repeated)
         needed = needed_ms(duration_ms)
-        if listen.credited_at is None:
-            heard_ms = _milliseconds(listen.served, size, duration_ms)
-            if heard_ms < max(1, needed):
-                return None
-            listen.credited_at = at
-            return Credit(heard, heard_ms, listen.started_at, at)
-        return _next_pass(heard, listen, size=size, duration_ms=duration_ms, at=at)
+        heard_ms = _milliseconds(listen.again if listen.credited else listen.served, size, duration_ms)
+        if heard_ms < needed or not self._rested(heard, needed, at):
+            return None
+        if listen.credited:
+            _begin_next_pass(listen, at)
+        listen.credited = True
+        self._note_credit(heard, at)
+        return Credit(heard, heard_ms, listen.started_at, at)
+
+    def _rested(self, heard: Heard, needed: int, at: datetime) -> bool:
+        last = self._credited_at.get(heard.earner)
+        return last is None or at - last >= timedelta(milliseconds=needed)
+
+    def _note_credit(self, heard: Heard, at: datetime) -> None:
+        self._credited_at[heard.earner] = at
+        self._credited_at.move_to_end(heard.earner)
+        if len(self._credited_at) > self._capacity:
+            self._credited_at.popitem(last=False)
 
 
 def needed_ms(duration_ms: int) -> int:
-    """How much of a track must be served to count: 30 s, or 90 % of a shorter track."""
-    return min(COUNTS_FROM_MS, int(_SHARE_OF_SHORT * duration_ms))
+    """How much of a track must be served to count: 30 s, or 90 % of a shorter track, and at least something.
+
+    The same whole numbers as library's: what earns a credit here is enough for a play there.
+    """
+    if duration_ms >= COUNTS_FROM_MS:
+        return COUNTS_FROM_MS
+    return max(1, -(-duration_ms * _COUNTS_FROM_PERCENT // 100))  # rounded up
 
 
-def _next_pass(heard: Heard, listen: _Listen, *, size: int, duration_ms: int, at: datetime) -> Credit | None:
-    needed = needed_ms(duration_ms)
-    heard_ms = _milliseconds(listen.again, size, duration_ms)
-    rested = listen.credited_at is None or at - listen.credited_at >= timedelta(milliseconds=needed)
-    if heard_ms < max(1, needed) or not rested:
-        return None
-    started_at = listen.again_since or at
+def _begin_next_pass(listen: _Listen, at: datetime) -> None:
+    listen.started_at, listen.again_since = listen.again_since or at, None
     listen.served, listen.again = listen.again, Coverage()
-    listen.started_at, listen.again_since, listen.credited_at = started_at, None, at
-    return Credit(heard, heard_ms, started_at, at)
 
 
 def _milliseconds(covered: Coverage, size: int, duration_ms: int) -> int:
