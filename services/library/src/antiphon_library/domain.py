@@ -106,11 +106,13 @@ def may_see(item: Item, viewer: Principal) -> bool:
 
 
 def is_enough(listened_ms: int, duration_ms: int) -> bool:
-    """Whether a play was long enough to count: 30 s, or 90 % of a shorter track."""
+    """Whether a play was long enough to count: 30 s, or 90 % of a shorter track, and at least something.
+
+    The same whole numbers as stream's, which vouches for as much.
+    """
     if duration_ms >= COUNTS_FROM_MS:
         return listened_ms >= COUNTS_FROM_MS
-    # Whole numbers, so that no rounding decides. At least something must have been heard.
-    return listened_ms > 0 and listened_ms * 100 >= duration_ms * _COUNTS_FROM_PERCENT
+    return listened_ms >= max(1, -(-duration_ms * _COUNTS_FROM_PERCENT // 100))  # rounded up
 
 
 def check_started(started_at: datetime, now: datetime) -> None:
