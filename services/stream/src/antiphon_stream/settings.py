@@ -14,7 +14,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="STREAM_")
 
-    blob_url: str = Field(default="memory:", description="Where the audio is: file:///directory")
+    blob_url: str = Field(default="file:///data/blobs", description="Where the audio is")
     create_secrets: bool = Field(default=False, description="Make the signing key when it is missing")
     secrets_dir: Path = Field(
         default=Path("/run/secrets/antiphon-stream"),
