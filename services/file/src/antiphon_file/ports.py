@@ -88,6 +88,9 @@ class Usages(Protocol):
     async def release(self, owner_id: UUID, *, size: int, files: int, images: int) -> None:
         """Take from it."""
 
+    async def close(self, owner_id: UUID) -> None:
+        """Give this person no room ever again, also when nothing was heard of them before."""
+
     async def note_served(self, owner_id: UUID, now: datetime) -> None:
         """One of this person's files was taken up."""
 

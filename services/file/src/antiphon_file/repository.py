@@ -135,6 +135,7 @@ class SqlUsages:
             UsageRow.size + size <= quota.size,
             UsageRow.files + files <= quota.files,
             UsageRow.images + images <= quota.images,
+            ~UsageRow.erased,
         )
         change = _added(size, files, images).where(UsageRow.owner_id == owner_id, *fits)
         done = await self._session.execute(change.returning(UsageRow.owner_id))
@@ -142,6 +143,13 @@ class SqlUsages:
 
     async def release(self, owner_id: UUID, *, size: int, files: int, images: int) -> None:
         await self._session.execute(_added(-size, -files, -images).where(UsageRow.owner_id == owner_id))
+
+    async def close(self, owner_id: UUID) -> None:
+        tombstone = insert_for(self._session, UsageRow).values(
+            owner_id=owner_id, size=0, files=0, images=0, served_at=_NEVER, erased=True
+        )
+        change = tombstone.on_conflict_do_update(index_elements=[UsageRow.owner_id], set_={"erased": True})
+        await self._session.execute(change)
 
     async def note_served(self, owner_id: UUID, now: datetime) -> None:
         change = update(UsageRow).where(UsageRow.owner_id == owner_id).values(served_at=now)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, String, Uuid
+from sqlalchemy import BigInteger, Index, String, Uuid, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from antiphon_common.db import Json, UtcDateTime
@@ -48,7 +48,10 @@ class UploadRow(Base):
 
 
 class UsageRow(Base):
-    """What one person keeps here, and when one of their files was last taken up for analysis."""
+    """What one person keeps here, and when one of their files was last taken up for analysis.
+
+    `erased` makes it the tombstone of a deleted account, for which there is no room any more.
+    """
 
     __tablename__ = "usage"
 
@@ -57,6 +60,7 @@ class UsageRow(Base):
     files: Mapped[int]
     images: Mapped[int]
     served_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    erased: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class ImageRow(Base):

@@ -252,7 +252,9 @@ async def forget_track(unit: Unit, event: TrackDeleted) -> None:
 
 
 async def erase_owner(unit: Unit, event: AccountDeleted) -> None:
-    """A person is gone with all they sent."""
+    """A person is gone with all they sent; the tombstone refuses what they send while a token still lives."""
+    # First, so that whatever is begun at this moment is either found below or refused.
+    await unit.usages.close(event.subject)
     while uploads := await unit.uploads.of_owner(event.subject, _BATCH):
         for upload in uploads:
             await _remove(unit, upload)

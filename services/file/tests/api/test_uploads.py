@@ -257,3 +257,16 @@ async def test_a_deleted_account_takes_everything_with_it(
     page = (await client.get("/api/uploads", headers=headers)).json()
     assert (page["items"], page["bytes_used"], page["files_used"]) == ([], 0, 0)
     await gone(settings, "")
+
+
+async def test_an_account_that_was_deleted_before_it_sent_anything_can_send_nothing(
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings, sound: Sound, ada: UUID
+) -> None:
+    await publish(settings.bus_url, [AccountDeleted(subject=ada, revision=2)])
+    await drained(settings.bus_url, "file")
+    assert (await send(client, headers, sound("mp3"))).status_code == 409
+    picture = await client.post("/api/images", headers=headers, files={"file": ("a.png", b"x")})
+    assert picture.status_code == 409
+    page = (await client.get("/api/uploads", headers=headers)).json()
+    assert (page["items"], page["bytes_used"], page["files_used"]) == ([], 0, 0)
+    await gone(settings, "")

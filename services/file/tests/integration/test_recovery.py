@@ -23,6 +23,7 @@ from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.testing.running import Recorder, eventually, running
 from antiphon_common.testing.tokens import TokenMaker
+from antiphon_contracts.auth import AccountDeleted
 from antiphon_contracts.file import UploadReady
 from antiphon_file import queries, usecases
 from antiphon_file.app import create_app
@@ -33,6 +34,7 @@ from antiphon_file.domain import (
     MAX_CLAIMS,
     Analysis,
     AudioFacts,
+    Form,
     Image,
     Picture,
     Quota,
@@ -299,6 +301,21 @@ async def test_an_upload_deleted_while_it_is_read_stays_deleted(store: Store, cl
         await unit.uploads.remove(upload.id)
         assert not await usecases.complete_upload(unit, upload.id, Analysis(FACTS, Said(), None), None)
     assert await store.state(upload) == "gone"
+
+
+async def test_what_a_deleted_person_was_sending_goes_and_nothing_new_begins(store: Store) -> None:
+    upload = await store.add("receiving")
+    async with store.open_unit() as unit:
+        await usecases.erase_owner(unit, AccountDeleted(subject=upload.owner_id, revision=2))
+    with pytest.raises(Unavailable):
+        async with store.open_unit() as unit:
+            await usecases.finish_upload(
+                unit, upload.id, size=1, sha256="0" * 64, filename=None, form=Form(), cover=None,
+                now=store.clock.now(),
+            )  # fmt: skip
+    assert await store.state(upload) == "gone"
+    with pytest.raises(Conflict):
+        await store.add(owner=upload.owner_id)
 
 
 async def test_whoever_sends_two_hundred_files_does_not_keep_others_waiting(
