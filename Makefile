@@ -1,8 +1,9 @@
-# Antiphon. `make` lists the targets; variables: PORT, DATA, HOST (for run and demo), SEED, K (for tests).
+# Antiphon. `make` lists the targets; variables: PORT, DATA, HOST (for run and demo), SEED, K (for tests),
+# ONLY (for bench).
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check unit e2e bench lock migration schemas clean
+.PHONY: help setup run demo test check unit e2e bench lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -35,20 +36,22 @@ demo: setup  ## start the platform with a demo library, data in DATA (./data-dem
 
 test: setup check unit  ## everything that must hold: lint, types, import rules, shape, every test
 
-check: setup  ## lint, types, import rules and shape
+# Types are checked in what is delivered; tests, tools and bench are linted only.
+check: setup  ## lint, types (of every src), import rules and shape
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
 	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) && echo "types: ok"
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 	@$(BIN)/python tools/check_shape.py
 
+# Two workers share the cores with what they test, so the demo may take longer to start again than promised.
 unit: setup  ## every test, in parallel; K= selects by name
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(if $(K),-k "$(K)")
+	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(K),-k "$(K)")
 
 e2e: setup  ## only the journeys through the gateway
 	@$(BIN)/python -m pytest tests-e2e
 
-bench: setup  ## measure the figures of docs/performance.md
+bench: setup  ## measure the figures of docs/performance.md; ONLY= selects one
 	@$(BIN)/python -m bench
 
 lock: setup  ## resolve the dependencies again and write requirements.lock

@@ -17,11 +17,15 @@ from e2e_support.platform import ANTIPHON, PlatformProcess, antiphon
 from antiphon_cli.client import Client
 from antiphon_cli.credentials import Credentials
 
+# The promise. `make test` and so CI relax it: there two workers share two cores with everything they test.
+DEMO_SECONDS = float(os.environ.get("DEMO_SECONDS", "5"))
+
 
 def test_every_command_explains_itself_with_an_example(tmp_path: Path) -> None:
     whole = antiphon("--help", home=tmp_path)
     assert whole.returncode == 0
     assert "Exit codes" in whole.stdout
+    assert "130 interrupted" in whole.stdout
     for command in (
         ["run"],
         ["demo"],
@@ -214,7 +218,7 @@ def test_demo_is_ready_again_within_five_seconds_and_keeps_its_data(tmp_path: Pa
     assert [track["id"] for track in again] == [track["id"] for track in tracks]
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) in (0, 130, 143)
-    assert seconds < 10, "five on a machine that does nothing else; CI runs two of us at once"
+    assert seconds < DEMO_SECONDS
 
 
 async def test_a_long_command_goes_on_with_the_login_that_others_have_renewed(
