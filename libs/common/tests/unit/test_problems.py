@@ -197,7 +197,7 @@ async def test_what_was_sent_is_never_repeated(client: httpx.AsyncClient, body: 
 
 
 async def test_a_long_list_of_mistakes_has_a_short_answer(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/everything", json={"items": ["x"] * 20_000})
+    answer = await client.post("/everything", json={"items": ["x"] * 900})
     check_problem(answer, 422)
     assert len(answer.content) < 5000
 
