@@ -42,7 +42,7 @@ class Served:
     async def stop(self) -> None:
         self._server.should_exit = True
         if self._task:
-            with contextlib.suppress(Exception, asyncio.CancelledError):
+            with contextlib.suppress(StartFailed, asyncio.CancelledError):
                 await self._task
         self._listener.close()
 
