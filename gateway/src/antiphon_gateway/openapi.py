@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from antiphon_common.web.problems import Problem
+from antiphon_gateway.examples import give_examples
 from antiphon_gateway.policy import Access, Body, Route
 
 Document = dict[str, Any]
@@ -42,7 +43,7 @@ def merge(documents: Mapping[str, Document], routes: Sequence[Route], *, version
             described = _pointed(operation[1], renamed[route.service])
             paths.setdefault(operation[0], {})[route.method.lower()] = _completed(described, route)
     _make_ids_unique(paths)
-    return {
+    document: Document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Antiphon",
@@ -57,6 +58,8 @@ def merge(documents: Mapping[str, Document], routes: Sequence[Route], *, version
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
+    give_examples(document)
+    return document
 
 
 def shape(path: str) -> str:
