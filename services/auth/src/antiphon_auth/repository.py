@@ -8,7 +8,6 @@ from typing import cast
 from uuid import UUID
 
 from sqlalchemy import CursorResult, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +26,7 @@ from antiphon_auth.tables import (
     SessionRow,
 )
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, is_conflict, outbox
+from antiphon_common.db import Database, insert_for, is_conflict, outbox
 from antiphon_common.errors import Conflict
 from antiphon_contracts.event import Event
 
@@ -205,8 +204,7 @@ async def unit_of_work(database: Database, clock: Clock, relay: outbox.Relay) ->
 async def _insert_missing(
     session: AsyncSession, table: type[AttemptsRow | CounterRow], **values: object
 ) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    await session.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    await session.execute(insert_for(session, table).values(**values).on_conflict_do_nothing())
 
 
 def _account(row: AccountRow) -> Account:

@@ -8,14 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, exists, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, outbox
+from antiphon_common.db import Database, inbox, insert_for, outbox
 from antiphon_contracts.event import Event
 from antiphon_file.domain import AudioFacts, Form, Image, Quota, Said, Upload
-from antiphon_file.tables import INBOX, OUTBOX, Base, DoomedRow, ImageRow, ImageUseRow, UploadRow, UsageRow
+from antiphon_file.tables import INBOX, OUTBOX, DoomedRow, ImageRow, ImageUseRow, UploadRow, UsageRow
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -154,12 +153,6 @@ class SqlUsages:
     async def note_served(self, owner_id: UUID, now: datetime) -> None:
         change = update(UsageRow).where(UsageRow.owner_id == owner_id).values(served_at=now)
         await self._session.execute(change)
-
-
-def insert_for(session: AsyncSession, table: type[Base]) -> Any:
-    """An insert of the session's dialect, which knows `ON CONFLICT`."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
 
 
 def _added(size: int, files: int, images: int) -> Any:

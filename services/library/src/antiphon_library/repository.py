@@ -6,20 +6,18 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Table, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, is_conflict, outbox
+from antiphon_common.db import Database, inbox, insert_for, is_conflict, outbox
 from antiphon_common.errors import Conflict
 from antiphon_contracts.event import Event
 from antiphon_library.domain import Context, Count, CounterName, Credit, Item, Keep, Kind, Play, Report
 from antiphon_library.tables import (
     INBOX,
     OUTBOX,
-    Base,
     CounterRow,
     CreditRow,
     ItemRow,
@@ -30,14 +28,6 @@ from antiphon_library.tables import (
 )
 
 _AT_ONCE = 500
-
-
-def _upsert(session: AsyncSession, row: type[Base]) -> "postgresql.Insert | sqlite.Insert":
-    """An insert that may say what happens on a conflict, in the session's dialect."""
-    table = cast(Table, row.__table__)
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 class SqlItems:
@@ -133,7 +123,7 @@ class SqlPlays:
         await self._session.execute(update(PlayRow).where(PlayRow.id == play_id).values(credit_id=credit_id))
 
     async def note_recent(self, user_id: UUID, track_id: UUID, played_at: datetime) -> None:
-        new = _upsert(self._session, RecentRow).values(
+        new = insert_for(self._session, RecentRow).values(
             user_id=user_id, track_id=track_id, played_at=played_at
         )
         newer = new.on_conflict_do_update(
@@ -198,7 +188,7 @@ class SqlCounters:
     async def add(self, name: CounterName, steps: Mapping[UUID, int]) -> Sequence[Count]:
         if not steps:
             return []
-        new = _upsert(self._session, CounterRow)
+        new = insert_for(self._session, CounterRow)
         summed = new.on_conflict_do_update(
             index_elements=["track_id", "name"],
             set_={
@@ -227,7 +217,7 @@ class SqlListeners:
 
     async def hold(self, user_id: UUID) -> bool:
         # Only a row that exists can be locked.
-        new = _upsert(self._session, ListenerRow).values(user_id=user_id, deleted=False)
+        new = insert_for(self._session, ListenerRow).values(user_id=user_id, deleted=False)
         await self._session.execute(new.on_conflict_do_nothing())
         row = await self._session.get_one(ListenerRow, user_id, with_for_update=True)
         return not row.deleted

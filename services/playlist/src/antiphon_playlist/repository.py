@@ -6,11 +6,10 @@ from typing import cast
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CursorResult, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, outbox
+from antiphon_common.db import Database, inbox, insert_for, outbox
 from antiphon_contracts.event import Event
 from antiphon_playlist.domain import GAP, Item, Person, Playlist, Spot, Track, Visibility, spread_from
 from antiphon_playlist.tables import INBOX, OUTBOX, ItemRow, PersonRow, PlaylistRow, TrackRow
@@ -125,9 +124,8 @@ class SqlPeople:
         self._session = session
 
     async def hold(self, user_id: UUID) -> Person:
-        dialect = postgresql if self._session.get_bind().dialect.name == "postgresql" else sqlite
         # Only a row that exists can be locked.
-        empty = dialect.insert(PersonRow).values(user_id=user_id, revision=0, deleted=False)
+        empty = insert_for(self._session, PersonRow).values(user_id=user_id, revision=0, deleted=False)
         await self._session.execute(empty.on_conflict_do_nothing())
         row = await self._session.get_one(PersonRow, user_id, with_for_update=True)
         return Person(row.user_id, row.name, row.revision, row.deleted)

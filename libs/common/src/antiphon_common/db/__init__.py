@@ -1,6 +1,6 @@
 """Databases: connections, column types, outbox, inbox and migrations."""
 
-from antiphon_common.db.database import Database, is_conflict
+from antiphon_common.db.database import Database, insert_for, is_conflict
 from antiphon_common.db.types import Json, Serial, UtcDateTime
 
-__all__ = ["Database", "Json", "Serial", "UtcDateTime", "is_conflict"]
+__all__ = ["Database", "Json", "Serial", "UtcDateTime", "insert_for", "is_conflict"]

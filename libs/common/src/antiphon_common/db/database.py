@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, make_url, text
+from sqlalchemy import Table, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from antiphon_common.errors import Unavailable
@@ -117,6 +119,15 @@ def _sqlite_engine(url: str, *, size: int, begin: str, pragmas: Sequence[str] = 
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def insert_for(
+    session: AsyncSession, table: Table | type[DeclarativeBase]
+) -> "postgresql.Insert | sqlite.Insert":
+    """An insert of the session's dialect, which can say what happens on a conflict."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def is_conflict(error: IntegrityError, *names: str) -> bool:

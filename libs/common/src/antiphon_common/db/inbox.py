@@ -4,12 +4,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Table, delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.clock import Clock
-from antiphon_common.db.database import Database
+from antiphon_common.db.database import Database, insert_for
 from antiphon_common.lifecycle import Loop
 
 KEPT = timedelta(days=7)
@@ -20,8 +19,7 @@ async def first_time(
     session: AsyncSession, table: Table, consumer: str, event_id: UUID, clock: Clock
 ) -> bool:
     """Note the event as handled; false when it already was."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    row = dialect.insert(table).values(consumer=consumer, event_id=event_id, handled_at=clock.now())
+    row = insert_for(session, table).values(consumer=consumer, event_id=event_id, handled_at=clock.now())
     noted = await session.execute(row.on_conflict_do_nothing().returning(table.c.event_id))
     return noted.first() is not None
 

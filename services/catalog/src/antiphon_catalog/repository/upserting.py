@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from antiphon_common.db import insert_for
 
 
 async def upsert(
@@ -18,7 +19,7 @@ async def upsert(
     """Insert the row; when its primary key is there, set `changing`, or else all other values."""
     keys = [column.name for column in table.primary_key]
     changed = changing or {name: value for name, value in values.items() if name not in keys}
-    statement = _insert(session, table).values(values)
+    statement = insert_for(session, table).values(values)
     if changed:
         await session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
     else:
@@ -29,11 +30,6 @@ async def insert_unless_there(
     session: AsyncSession, table: Table, values: Mapping[str, Any], *, unique: list[str]
 ) -> bool:
     """Insert the row unless another has the same unique columns; whether it was inserted."""
-    statement = _insert(session, table).values(values).on_conflict_do_nothing(index_elements=unique)
+    statement = insert_for(session, table).values(values).on_conflict_do_nothing(index_elements=unique)
     inserted = await session.execute(statement.returning(*table.primary_key))
     return inserted.first() is not None
-
-
-def _insert(session: AsyncSession, table: Table) -> Any:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
