@@ -14,6 +14,7 @@ K ?=
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  variables: PORT=8080 HOST=127.0.0.1 DATA=data (run, demo), K= (unit), ONLY= (bench), PYTHON=python3"
 
 setup: .venv/ready  ## make the virtual environment from requirements.lock
 

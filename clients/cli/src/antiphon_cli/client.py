@@ -90,7 +90,7 @@ class Client:
                     files=upload() if upload else None, data=form,
                 )  # fmt: skip
             except httpx.TransportError as error:
-                raise ServerAway(f"{self.server} does not answer ({type(error).__name__}).") from error
+                raise ServerAway(f"{self.server} does not answer.") from error
             if answer.status_code == 401 and token and not renewed:
                 renewed = True
                 await self._renew(token)

@@ -49,7 +49,7 @@ async def demo(*, data: Path, host: str, port: int) -> None:
         async with Client(platform.url) as client:
             await _demo_account(client, password)
             await _load(client, data)
-            await _say_what_to_try(client, password)
+            await _say_what_to_try(client, password, platform.house.data)
         await platform.wait()
 
 
@@ -135,19 +135,19 @@ async def _synthesise(music: Path) -> None:
         await asyncio.to_thread(make_library, music, tell)
 
 
-async def _say_what_to_try(client: Client, password: str) -> None:
+async def _say_what_to_try(client: Client, password: str, data: Path) -> None:
     newest = (await client.request("GET", "/api/tracks", params={"sort": "recent", "limit": 1}))["items"][0]
     signed = await client.sign(newest["id"])
     url = client.server
     login = f'{{"email":"{_DEMO_EMAIL}","password":"{password}","session":"token"}}'
     lines = [
-        f"\nAntiphon is at {url}   (API: {url}/api/docs)",
+        f"\nAntiphon is at {url}   (API: {url}/api/docs; data: {data})",
         f"Log in as {_DEMO_EMAIL} with {password}\n",
         "Three things to try, in another terminal:\n",
         "  # find a track by a misspelt word",
         f"  curl -s '{url}/api/search?q=harbr&types=tracks' | {_PRETTY}",
         f"  # hear “{newest['title']}”: a signed address, here from its middle; a browser plays and seeks it",
-        f"  curl -s -r 100000-299999 -o part.audio -w '{_COUNT}' '{signed['url']}'",
+        f"  curl -s -r 100000-299999 -o /dev/null -w '{_COUNT}' '{signed['url']}'",
         "  # log in: a token for everything else",
         f"  curl -s {url}/api/auth/login -H 'content-type: application/json' -d '{login}'",
         "\nCtrl-C stops; the data stays.",

@@ -150,11 +150,18 @@ def doctor_(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     data: Data = Path("data"),
-    server: Server = LOCAL,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ANTIPHON_SERVER", help="Address of the platform; localhost and --port without it."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at the machine and say what to do."""
-    findings = list(doctor.examine(data=data, host=host, port=port, server=server))
+    findings = list(
+        doctor.examine(data=data, host=host, port=port, server=server or f"http://localhost:{port}")
+    )
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "found": f.found, "advice": f.advice} for f in findings])
     else:
