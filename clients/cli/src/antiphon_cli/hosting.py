@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -135,9 +136,22 @@ async def _synthesise(music: Path) -> None:
         await asyncio.to_thread(make_library, music, tell)
 
 
+async def _newest(client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The newest track and a signed address of it; both follow an upload within moments, not at once."""
+    for _ in range(100):
+        items = (await client.request("GET", "/api/tracks", params={"sort": "recent", "limit": 1}))["items"]
+        try:
+            if items:
+                return items[0], await client.sign(items[0]["id"])
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        await asyncio.sleep(0.1)
+    raise Failure("the library was imported, and none of it can be played yet; see the logs")
+
+
 async def _say_what_to_try(client: Client, password: str, data: Path) -> None:
-    newest = (await client.request("GET", "/api/tracks", params={"sort": "recent", "limit": 1}))["items"][0]
-    signed = await client.sign(newest["id"])
+    newest, signed = await _newest(client)
     url = client.server
     login = f'{{"email":"{_DEMO_EMAIL}","password":"{password}","session":"token"}}'
     lines = [
