@@ -31,7 +31,7 @@ async def test_from_a_folder_to_three_ranges_of_a_track(
 
     misspelt = word[:3] + word[4] + word[3] + word[5:] + " keper"
     uploads = {item["filename"]: item for item in (await ada.get("/api/uploads", limit=100))["items"]}
-    track_id = uploads["one.mp3"]["track_id"]
+    track_id = await ada.track_of(uploads["one.mp3"]["id"])
     await anonymous.findable(track_id, misspelt)
 
     resolved = (await ada.call("POST", "/api/stream/resolve", json={"track_ids": [track_id]})).json()[0]

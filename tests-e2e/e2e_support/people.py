@@ -97,7 +97,10 @@ class Person:
             assert state["state"] != "rejected", state
             return state["track_id"]
 
-        return str(await eventually(track, seconds=30))
+        track_id = str(await eventually(track, seconds=30))
+        # Catalogue and stream hear of it each in their own time.
+        await eventually(lambda: self.status("HEAD", f"/api/stream/{track_id}"), lambda code: code == 200)
+        return track_id
 
     async def found(self, query: str, *, kind: str = "tracks") -> list[str]:
         """The ids that a search finds."""
