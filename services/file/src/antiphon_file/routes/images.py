@@ -16,6 +16,8 @@ from antiphon_file.ports import Deps
 from antiphon_file.routes.inside import Inside
 from antiphon_file.schemas import ImageOut, ImageSize
 
+_MAX_TAGS = 1024
+
 router = APIRouter(tags=["file"])
 
 _FORM_ALLOWANCE = 16 * 1024
@@ -92,7 +94,9 @@ def _headers(image_id: UUID, size: int) -> dict[str, str]:
 
 
 def _matches(header: str, etag: str) -> bool:
-    """`If-None-Match` compares weakly (RFC 9110, 13.1.2)."""
+    """`If-None-Match` compares weakly (RFC 9110, 13.1.2); one over 1,024 characters matches nothing."""
+    if len(header) > _MAX_TAGS:
+        return False
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
     return "*" in tags or etag in tags
 
