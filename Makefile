@@ -57,7 +57,7 @@ bench: setup  ## measure the figures of docs/performance.md; ONLY= selects one
 
 lock: setup  ## resolve the dependencies again and write requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv lock --quiet --upgrade
-	@$(BIN)/uv export --quiet --all-packages --group dev --no-emit-workspace --no-header -o requirements.lock
+	@$(BIN)/uv export --quiet --all-packages --all-extras --group dev --no-emit-workspace --no-header -o requirements.lock
 
 schemas: setup  ## write the OpenAPI snapshots and the event schemas again
 	@for s in $(notdir $(wildcard services/*)); do $(BIN)/python -m antiphon_$$s openapi > services/$$s/openapi.json; done
