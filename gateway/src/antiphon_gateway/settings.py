@@ -1,23 +1,23 @@
 """What the gateway can be told, from the environment (`GATEWAY_...`). There are no defaults for addresses."""
 
 import ipaddress
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from antiphon_common.settings import ProcessSettings
 
 SERVICES = ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
 
 _MIB = 1024 * 1024
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """Times are seconds, sizes are bytes."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
-    host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     bus_url: str
     cache_url: str = "memory:"
@@ -61,8 +61,6 @@ class Settings(BaseSettings):
     calls_per_upstream: Annotated[int, Field(gt=0)] = 256
     streams_per_upstream: Annotated[int, Field(gt=0)] = 512
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_file: Path | None = Field(default=None, description="JSON lines go here instead of standard error")
     access_log: bool = True
 
     @field_validator("proxy_networks")
