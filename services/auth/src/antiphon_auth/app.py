@@ -36,7 +36,7 @@ def create_app(
     passwords = passwords or Argon2Passwords()
     log = open_log("auth", level=settings.log_level, file=settings.log_file)
     telemetry = Telemetry("auth", sample_ratio=settings.trace_sample_ratio)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, "antiphon_auth")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)
     open_unit = partial(unit_of_work, database, clock, relay)

@@ -107,7 +107,7 @@ async def history(
 async def current_events(database: Database) -> AsyncIterator[TrackLikesCounted | TrackPlaysCounted]:
     """Every counter as an event, to refill a consumer's projection."""
     columns = (CounterRow.name, CounterRow.track_id, CounterRow.value, CounterRow.revision)
-    async with database.read() as connection:
+    async with database.read(snapshot=True) as connection:
         async for row in await connection.stream(select(*columns)):
             count = Count(row.track_id, row.value, row.revision)
             yield counted(cast(CounterName, row.name), count)

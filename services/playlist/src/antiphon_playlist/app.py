@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock = SystemClock()
     log = open_log("playlist", level=settings.log_level, file=settings.log_file)
     telemetry = Telemetry("playlist", sample_ratio=settings.trace_sample_ratio)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, "antiphon_playlist")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)
     open_unit = partial(unit_of_work, database, clock, relay)

@@ -116,7 +116,7 @@ async def items(
 
 async def current_events(database: Database) -> AsyncIterator[PlaylistChanged]:
     """The state of every playlist as events, to refill a consumer's projection."""
-    async with database.read() as connection:
+    async with database.read(snapshot=True) as connection:
         async for row in await connection.stream(select(*PlaylistRow.__table__.columns)):
             yield PlaylistChanged(
                 subject=row.id, revision=row.revision, owner_id=row.owner_id, title=row.title,

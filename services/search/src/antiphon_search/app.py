@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock = SystemClock()
     log = open_log("search", level=settings.log_level, file=settings.log_file)
     telemetry = Telemetry("search", sample_ratio=settings.trace_sample_ratio)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, "antiphon_search")
     bus = open_bus(settings.bus_url)
     index = open_index(settings.index_url)
     indexer = Indexer(index, partial(unit_of_work, database, clock, lambda: None), log=log)

@@ -1,124 +1,113 @@
 """One service's database: reading, and writing as one transaction.
 
-SQLite runs with write-ahead logging, foreign keys, full synchronisation (what was acknowledged is on disk)
-and `BEGIN IMMEDIATE` for writers, so that two of them queue instead of failing. Whatever the vendor raises
-when the database is away becomes `Unavailable`.
+The dialects are `sqlite.py` and `postgres.py`, each with its failure policy. Whatever the vendor raises when
+the database is away becomes `Unavailable` here, and nothing is read or written before the database is seen to
+have the schema that the service's code was written for.
 """
 
-import asyncio
-import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
-from sqlalchemy import Table, event, make_url, text
+from sqlalchemy import Table, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from antiphon_common.db.schema import check_schema
 from antiphon_common.errors import Unavailable
-
-_SQLITE_READERS = 2
-_PRAGMAS = ("busy_timeout=4000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
 class Database:
-    """Opens connections to one database; nothing is connected before the first use."""
+    """Opens connections to one database; nothing is connected before the first use.
 
-    def __init__(self, url: str) -> None:
+    With `package`, the schema must be the newest of that package's migrations.
+    """
+
+    def __init__(self, url: str, package: str | None = None) -> None:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            self._reader = _sqlite_engine(
-                url, size=_SQLITE_READERS, begin="BEGIN", pragmas=("query_only=ON",)
-            )
-            self._writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
-        else:
-            self._reader = self._writer = create_async_engine(
-                url, pool_size=5, max_overflow=5, pool_timeout=2, pool_pre_ping=True, hide_parameters=True
-            )
+        # Only the driver that is asked for is imported.
+        self._dialect: Any = import_module(f"antiphon_common.db.{'sqlite' if self.is_sqlite else 'postgres'}")
+        self._reader, self._snapshots, self._writer = self._dialect.engines(url)
+        self._unchecked = package
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for queries. Raises `Unavailable` when there is none to be had."""
-        with _translated():
-            async with self._reader.connect() as connection:
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries; with `snapshot`, all see the same moment and rows may be streamed.
+
+        Raises `Unavailable` when there is none to be had.
+        """
+        with self._translated():
+            if self._unchecked:
+                await self._check()
+            engine = self._snapshots if snapshot else self._reader
+            async with engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        with _translated():
+        with self._translated():
+            if self._unchecked:
+                await self._check()
             async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
 
     async def ping(self) -> None:
-        """Raise unless the database answers."""
+        """Raise unless the database answers and has the right schema."""
         async with self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def start(self) -> None:
-        """Make an SQLite file that logs ahead, before there are two connections.
-
-        Two that change the journal mode at once do not wait for each other: one of them fails.
-        """
-        database = make_url(self.url).database
-        if self.is_sqlite and database:
-            await asyncio.to_thread(_log_ahead, Path(database))
+        """Refuse a database that will not do. One that does not answer may come later; until then calls fail."""
+        if self.is_sqlite:
+            await self._dialect.prepare(self.url)
+        if self._unchecked:
+            try:
+                await self.ping()
+            except Unavailable as error:
+                if error.code != "database_unavailable":
+                    raise
 
     async def stop(self) -> None:
         await self._reader.dispose()
-        if self._writer is not self._reader:
-            await self._writer.dispose()
+        await self._writer.dispose()
+
+    async def _check(self) -> None:
+        package = self._unchecked
+        async with self._reader.connect() as connection:
+            if package:
+                await check_schema(connection, package)
+        self._unchecked = None
+
+    def _translated(self) -> "Translated":
+        return Translated(self._dialect, self.url)
 
 
-class _translated:  # noqa: N801 - reads like the function it is
+class Translated:
     """Turns the vendor's way of saying "not now" into `Unavailable`; everything else passes."""
+
+    __slots__ = ("_dialect", "_url")
+
+    def __init__(self, dialect: Any, url: str) -> None:
+        self._dialect = dialect
+        self._url = url
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError)) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):
+        if error is None or isinstance(error, Unavailable):
+            return
+        if refusal := self._dialect.refusal(error, self._url):
+            raise Unavailable("database_refused", refusal, retry_after=2) from error
+        if self._dialect.is_away(error):
             raise Unavailable(
                 "database_unavailable", "The database does not answer.", retry_after=2
             ) from error
-
-
-def _log_ahead(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _sqlite_engine(url: str, *, size: int, begin: str, pragmas: Sequence[str] = ()) -> AsyncEngine:
-    # Parameters are hidden because errors are logged, and parameters are what people wrote.
-    engine = create_async_engine(
-        url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, pool_timeout=6,
-        hide_parameters=True,
-    )  # fmt: skip
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        # The driver must not begin transactions by itself: "begin" below does.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, *pragmas):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin_transaction(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
 
 
 def insert_for(

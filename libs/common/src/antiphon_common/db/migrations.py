@@ -1,35 +1,51 @@
 """Alembic, driven from code: each package holds its own `migrations/` and nothing else is configured.
 
-Migrations are safe to run twice. On SQLite an exclusive file lock makes them safe to run in parallel, too.
+Migrations are safe to run twice and, by a lock, in parallel: a file's on SQLite, an advisory one on Postgres.
+All steps are one transaction: who is killed leaves the old schema. A step on Postgres waits 2 s for a lock of
+a table in use, because everybody else waits behind it; then the migration fails, changes nothing and can be
+run again. A database that has a newer schema than the code knows is refused.
 """
 
 import asyncio
 import fcntl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from alembic import command, context
 from alembic.autogenerate import compare_metadata
 from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
-from antiphon_common.db.database import Database
+from antiphon_common.db.database import Database, Translated
+from antiphon_common.db.schema import present, refuse_newer, revisions
+
+T = TypeVar("T")
+
+_LOCK_WAIT = "60s"
 
 
 def migrate(package: str, url: str) -> None:
-    """Bring the database at `url` to the newest schema of `package`; nothing happens when it is there."""
-    with _locked(url), _connection(url) as connection:
-        config = _config(package, connection)
-        head = ScriptDirectory.from_config(config).get_current_head()
-        if MigrationContext.configure(connection).get_current_revision() != head:
-            command.upgrade(config, "head")
+    """Bring the database at `url` to the newest schema of `package`; nothing happens when it is there.
+
+    Raises `Unavailable` when the schema is newer than the code, or the database does not answer.
+    """
+
+    def upgrade(connection: Connection) -> None:
+        found = present(connection)
+        refuse_newer(found, package)
+        if found != revisions(package)[-1]:
+            command.upgrade(_config(package, connection), "head")
+
+    _on(url, upgrade)
 
 
 async def migrate_async(package: str, database: Database) -> None:
@@ -39,21 +55,26 @@ async def migrate_async(package: str, database: Database) -> None:
 
 def downgrade(package: str, url: str, revision: str = "base") -> None:
     """Take the schema back to `revision`."""
-    with _locked(url), _connection(url) as connection:
-        command.downgrade(_config(package, connection), revision)
+    _on(url, lambda connection: command.downgrade(_config(package, connection), revision))
 
 
 def autogenerate(package: str, url: str, message: str) -> None:
     """Write a new migration from the difference between the models and the database at `url`."""
-    with _connection(url) as connection:
+
+    def write(connection: Connection) -> None:
         command.revision(_config(package, connection), message, autogenerate=True, rev_id=message)
+
+    _on(url, write)
 
 
 def differences(metadata: MetaData, url: str) -> list[Any]:
     """What the models say and the migrated database does not, or the other way round; empty when equal."""
-    with _connection(url) as connection:
+
+    def compare(connection: Connection) -> list[Any]:
         migration = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(migration, metadata))
+
+    return _on(url, compare)
 
 
 def run_env(metadata: MetaData) -> None:
@@ -89,21 +110,50 @@ def _config(package: str, connection: Connection) -> Config:
     return config
 
 
-@contextmanager
-def _connection(url: str) -> Iterator[Connection]:
+def _on(url: str, work: Callable[[Connection], T]) -> T:
+    """Run `work` in one transaction that nobody else's migration overlaps."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        parsed = parsed.set(drivername="sqlite")
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
-    if engine.dialect.name == "sqlite":
-        _begin_before_ddl(engine)
+        with _locked(parsed.database), _sqlite(parsed) as connection:
+            return work(connection)
+    # A thread of its own, because the caller's may have a running loop.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, _on_postgres(parsed, work)).result()
+
+
+@contextmanager
+def _sqlite(url: URL) -> Iterator[Connection]:
+    engine = create_engine(url.set(drivername="sqlite"))
+    _begin_before_ddl(engine)
     try:
         with _one_at_a_time, engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
+
+
+async def _on_postgres(url: URL, work: Callable[[Connection], T]) -> T:
+    from antiphon_common.db import postgres  # noqa: PLC0415 - its driver is not everywhere
+
+    arguments = postgres.connect_args(url, statement_timeout="0", lock_timeout=_LOCK_WAIT)
+    engine = create_async_engine(
+        url.difference_update_query(["pool_size"]), poolclass=NullPool, hide_parameters=True,
+        connect_args=arguments | {"command_timeout": None},
+    )  # fmt: skip
+
+    def locked(connection: Connection) -> T:
+        # The lock is the schema's, and goes with the transaction. Only then is patience short.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrating ' || current_schema()))"))
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        with _one_at_a_time:
+            return work(connection)
+
+    try:
+        with Translated(postgres, str(url)):
+            async with engine.begin() as connection:
+                return await connection.run_sync(locked)
+    finally:
+        await engine.dispose()
 
 
 def _begin_before_ddl(engine: Engine) -> None:
@@ -118,12 +168,11 @@ def _begin_before_ddl(engine: Engine) -> None:
 
 
 @contextmanager
-def _locked(url: str) -> Iterator[None]:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+def _locked(database: str | None) -> Iterator[None]:
+    if not database:
         yield
         return
-    lock = Path(parsed.database + ".migrating")
+    lock = Path(database + ".migrating")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

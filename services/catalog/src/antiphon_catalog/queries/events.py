@@ -20,7 +20,7 @@ async def current_events(database: Database) -> AsyncIterator[Changed]:
         (ALBUM, lambda row: album_changed(album_of(row))),
         (TRACK, lambda row: track_changed(track_of(row))),
     )
-    async with database.read() as connection:
+    async with database.read(snapshot=True) as connection:
         for table, event_of in kinds:
             # Rows are read as they are sent: a million of them do not fit into memory at once.
             rows = await connection.stream(select(table).order_by(table.c.id))
