@@ -1,10 +1,15 @@
 """Pytest fixtures for every package; the workspace's pytest options load this module."""
 
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from antiphon_common.clock import FixedClock
+from antiphon_common.testing import isolation
+from antiphon_common.testing.proxy import FaultProxy
+from antiphon_common.testing.servers import NOT_TESTED, Environment, Servers, are_required
 from antiphon_common.testing.tokens import TokenMaker
 
 # A suite's assertions explain themselves like those of a test module.
@@ -31,3 +36,73 @@ def urls(tmp_path: Path, tokens: TokenMaker) -> dict[str, str]:
         "bus_url": f"inproc://{tmp_path}/bus.db",
         "jwks_url": tokens.jwks_url,
     }
+
+
+@pytest.fixture(scope="session")
+def servers() -> Servers:
+    """The real servers of this run."""
+    return Servers([Environment(os.environ)], required=are_required())
+
+
+@pytest.fixture
+def postgres_url(servers: Servers) -> Iterator[str]:
+    """A fresh database of a real Postgres."""
+    with isolation.postgres_database(servers.need("postgres")["POSTGRES_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+def amqp_url(servers: Servers) -> Iterator[str]:
+    """A fresh virtual host of a real RabbitMQ."""
+    found = servers.need("rabbitmq")
+    with isolation.amqp_vhost(found["AMQP_URL"], found["RABBITMQ_API"]) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> Iterator[str]:
+    """An empty database of a real Redis."""
+    with isolation.redis_database(servers.need("redis")["REDIS_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+def elasticsearch_url(servers: Servers) -> Iterator[str]:
+    """An unused alias of a real Elasticsearch."""
+    with isolation.elasticsearch_alias(servers.need("elasticsearch")["ELASTICSEARCH_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+def s3_url(servers: Servers) -> Iterator[str]:
+    """A fresh bucket of a real object store."""
+    with isolation.s3_bucket(servers.need("s3")["S3_URL"]) as url:
+        yield url
+
+
+@pytest.fixture
+async def fault_proxy() -> AsyncIterator[Callable[[str, int], Awaitable[FaultProxy]]]:
+    """Makes proxies on the way to a server: `proxy = await fault_proxy(host, port)`."""
+    made: list[FaultProxy] = []
+
+    async def make(host: str, port: int) -> FaultProxy:
+        made.append(FaultProxy(host, port))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        await proxy.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly which tests had no server, so that nobody takes a skip for a proof."""
+    missing: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        _, found, which = reason.partition(f"{NOT_TESTED}: ")
+        if found:
+            missing.setdefault(which, []).append(report.nodeid)
+    for which, tests in sorted(missing.items()):
+        terminalreporter.section(f"NOT TESTED: {len(tests)} tests, {which}", red=True, bold=True)
+        for test in sorted(tests):
+            terminalreporter.line(test)

@@ -1,0 +1,149 @@
+"""A place of its own on a shared server, for one test: made here, removed after it.
+
+Each function takes the server's URL and yields that of the new place, in the form that settings take. The
+libraries are imported late: most runs of the tests touch no server.
+"""
+
+import asyncio
+import json
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from secrets import token_hex
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
+
+_LEASE_SECONDS = 600
+
+
+@contextmanager
+def postgres_database(server_url: str) -> Iterator[str]:
+    """A new, empty database; who connects is the server's administrator."""
+    name = f"test_{token_hex(6)}"
+    administrator = server_url.replace("+asyncpg", "", 1)
+    _run(_execute(administrator, f'CREATE DATABASE "{name}"'))
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        _run(_execute(administrator, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@contextmanager
+def amqp_vhost(server_url: str, api_url: str) -> Iterator[str]:
+    """A new virtual host, made by the management API (`http://user:password@host:port/api`)."""
+    name = f"test-{token_hex(6)}"
+    user = urlsplit(server_url).username or "guest"
+    _request("PUT", f"{api_url}/vhosts/{name}", {})
+    try:
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        _request("PUT", f"{api_url}/permissions/{name}/{user}", everything)
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        _request("DELETE", f"{api_url}/vhosts/{name}")
+
+
+@contextmanager
+def redis_database(server_url: str) -> Iterator[str]:
+    """An empty numbered database, leased for ten minutes by a key in database 0.
+
+    Channels of publish and subscribe know no databases: name them freshly.
+    """
+    redis = import_module("redis").Redis
+    at = urlsplit(server_url)
+    leases = redis.from_url(urlunsplit(at._replace(path="/0")))
+    owner = token_hex(6)
+    number = _lease(leases, owner)
+    url = urlunsplit(at._replace(path=f"/{number}"))
+    database = redis.from_url(url)
+    database.flushdb()
+    try:
+        yield url
+    finally:
+        database.flushdb()
+        leases.delete(f"antiphon:test-database:{number}")
+        database.close()
+        leases.close()
+
+
+@contextmanager
+def elasticsearch_alias(server_url: str) -> Iterator[str]:
+    """An unused name; every index whose name begins with it is removed afterwards."""
+    name = f"test-{token_hex(6)}"
+    at = urlsplit(server_url)
+    is_tls = at.scheme in {"https", "elasticsearch+https"}
+    base = urlunsplit(("https" if is_tls else "http", at.netloc, "", "", ""))
+    try:
+        yield f"elasticsearch{'+https' if is_tls else ''}://{at.netloc}/{name}"
+    finally:
+        # one by one: a server refuses to delete by a pattern unless it is told not to
+        for index in _request("GET", f"{base}/_cat/indices/{name}*?format=json&expand_wildcards=all"):
+            _request("DELETE", f"{base}/{index['index']}")
+
+
+@contextmanager
+def s3_bucket(server_url: str) -> Iterator[str]:
+    """A new bucket; the server is an `s3://key:secret@?endpoint=...&region=us-east-1` without a bucket."""
+    boto3, config = import_module("boto3"), import_module("botocore.config")
+    at = urlsplit(server_url)
+    options = {name: values[0] for name, values in parse_qs(at.query).items()}
+    keys, _, _ = at.netloc.rpartition("@")
+    store = boto3.resource(
+        "s3", endpoint_url=options.get("endpoint"), region_name=options.get("region", "us-east-1"),
+        aws_access_key_id=unquote(at.username) if at.username else None,
+        aws_secret_access_key=unquote(at.password) if at.password else None,
+        config=config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+    )  # fmt: skip
+    name = f"test-{token_hex(6)}"
+    bucket = store.create_bucket(Bucket=name)
+    try:
+        place = f"{keys}@{name}" if keys else name
+        yield f"s3://{place}?{urlencode(options, safe=':/')}"
+    finally:
+        for upload in bucket.multipart_uploads.all():
+            upload.abort()
+        bucket.objects.delete()
+        bucket.delete()
+
+
+def _lease(leases: Any, owner: str) -> int:
+    """A numbered database that no other test holds; waits for one when all are taken."""
+    highest = int(leases.config_get("databases")["databases"]) - 1
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for number in range(1, highest + 1):
+            if leases.set(f"antiphon:test-database:{number}", owner, nx=True, ex=_LEASE_SECONDS):
+                return number
+        time.sleep(0.05)
+    raise TimeoutError(f"all {highest} Redis databases are leased by other tests")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await import_module("asyncpg").connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine beside the loop that the test may have."""
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(asyncio.run, work).result()
+
+
+def _request(method: str, url: str, body: object = None) -> Any:
+    """One JSON call over HTTP; the URL may carry a user and a password."""
+    at = urlsplit(url)
+    netloc = at.netloc.rpartition("@")[2]
+    target = urlunsplit(at._replace(netloc=netloc))
+    request = urllib.request.Request(target, method=method, headers={"content-type": "application/json"})
+    if at.username:
+        secret = f"{unquote(at.username)}:{unquote(at.password or '')}"
+        request.add_header("authorization", f"Basic {b64encode(secret.encode()).decode()}")
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(request, data, timeout=30) as answer:
+        return json.loads(answer.read() or b"null")
