@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ListenPort = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ProcessSettings(BaseSettings):
     """Settings of whatever listens, the gateway included."""
+
+    # Compose and supervisors hand over what nobody set as an empty variable.
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     port: _ListenPort = 8000
