@@ -1,0 +1,114 @@
+"""Postgres: one pool of connections, and what its errors mean.
+
+**Failure policy.** Nothing waits for ever: 2 s for a connection of the pool and 2 s for a new one, 3 s for a
+lock, 4 s for a statement; a server that is frozen or out of reach ends every call within 5 s. All of these
+are `Unavailable`, and so are a deadlock, a full disk, no free connection slots and a server that stops or
+starts: the transaction has not happened, unless the connection broke while it was committing, which nobody
+can know. After a restart the next call works, because a connection that the server closed is never handed out
+(this is seen on the socket and costs no round trip). A wrong password, user or database is `Unavailable`,
+too, with a sentence that says which.
+
+The connection belongs to a role whose `search_path` is its schema and is never changed, so that prepared
+statements, which are cached on the connection, always mean the same tables. A pooler in between must pool
+sessions.
+"""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import DBAPIError, NotSupportedError
+from sqlalchemy.exc import DisconnectionError as Closed
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+_POOL = 8
+_POOL_SECONDS = 2.0
+_CONNECT_SECONDS = 2.0
+_COMMAND_SECONDS = 4.5  # the client's own patience, a little longer than the server's
+_SERVER_SETTINGS = {
+    "statement_timeout": "4000",
+    "lock_timeout": "3000",
+    "idle_in_transaction_session_timeout": "15000",
+    # Compiling a statement to machine code takes longer than any statement here.
+    "jit": "off",
+}
+
+# Connection lost, transaction rolled back, no resources, operator or system, waited for a lock, read only.
+_AWAY = ("08", "40", "53", "57", "58", "55P03", "25006")
+_REFUSED = {
+    "28P01": "refuses the password of the user",
+    "28000": "does not let the user in",
+    "3D000": "does not exist",
+    "42501": "may not be used by the user",
+}
+
+
+def engines(url: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
+    """For reading, for one moment, for writing: one pool of `?pool_size=` connections (8).
+
+    A read has no transaction around it: it would cost two more round trips and add nothing.
+    """
+    parsed = make_url(url)
+    size = int(str(parsed.query.get("pool_size", _POOL)))
+    engine = create_async_engine(
+        parsed.difference_update_query(["pool_size"]), pool_size=size, max_overflow=0,
+        pool_timeout=_POOL_SECONDS, hide_parameters=True, connect_args=connect_args(parsed),
+    )  # fmt: skip
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "handle_error", _let_go)
+    reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return reader, engine.execution_options(isolation_level="REPEATABLE READ"), engine
+
+
+def connect_args(url: URL, **server_settings: str) -> dict[str, Any]:
+    """The limits of a connection; the keywords are settings of Postgres that replace ours."""
+    return {
+        "timeout": _CONNECT_SECONDS,
+        "command_timeout": _COMMAND_SECONDS,
+        "server_settings": _SERVER_SETTINGS | {"application_name": url.username or ""} | server_settings,
+    }
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether Postgres or the way to it says "not now"."""
+    if isinstance(error, (PoolTimeout, NotSupportedError)):
+        # "Not supported" is what a statement is that was prepared before its table changed. It is prepared
+        # anew.
+        return True
+    if isinstance(error, DBAPIError):
+        # Without a state it is the driver that complains: of the connection, or (ValueError) of what we
+        # passed.
+        ours = isinstance(getattr(error.orig, "__cause__", None), ValueError)
+        return error.connection_invalidated or (not ours and (_state(error.orig) or "08").startswith(_AWAY))
+    return isinstance(error, (OSError, TimeoutError))
+
+
+def refusal(error: BaseException, url: str) -> str | None:
+    """A sentence when the database is there and refuses what the URL says of user, password or name."""
+    reason = _REFUSED.get(_state(getattr(error, "orig", error)) or "")
+    if reason is None:
+        return None
+    parsed = make_url(url)
+    user = "" if reason == "does not exist" else f" {parsed.username}"
+    return f"The database {parsed.database} at {parsed.host}:{parsed.port or 5432} {reason}{user}."
+
+
+def _state(error: object) -> str | None:
+    state = getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    if connection.driver_connection.is_closed():
+        raise Closed
+
+
+def _let_go(context: Any) -> None:
+    # A call that timed out leaves its connection in the middle of something: rolling back would wait as long
+    # again.
+    error = context.original_exception
+    if isinstance(error, (asyncio.TimeoutError, OSError)) and context.connection is not None:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+        context.connection.connection.driver_connection.terminate()
