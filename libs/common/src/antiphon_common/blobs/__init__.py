@@ -79,11 +79,12 @@ def checked_key(key: str) -> str:
 _ADAPTERS = {
     "file": ("antiphon_common.blobs.file:FileBlobs", ""),
     "memory": ("antiphon_common.blobs.memory:MemoryBlobs", ""),
+    "s3": ("antiphon_common.blobs.s3:S3Blobs", "s3"),
 }
 
 
 def open_blobs(url: str) -> BlobStore:
-    """The store for a URL: `file:///directory`, or `memory:` for tests."""
+    """The store for a URL: `file:///directory`, `s3://bucket?endpoint=...`, or `memory:` for tests."""
     return cast(BlobStore, open_by_scheme(_ADAPTERS, url))
 
 
