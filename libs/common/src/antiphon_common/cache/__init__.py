@@ -15,11 +15,19 @@ class Cache(Protocol):
     async def stop(self) -> None:
         """Let go of everything."""
 
+    async def ping(self) -> None:
+        """Raise `Unavailable`, saying why, unless the store answers."""
+
     async def get(self, key: str) -> bytes | None:
         """The value, or none when it is absent or expired."""
 
-    async def set(self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = ()) -> None:
-        """Keep a value for some seconds, findable by its tags."""
+    async def mark(self, tags: Collection[str]) -> str:
+        """A word that changes when one of these tags is purged, by whomever. Ask before a value is made."""
+
+    async def set(
+        self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = (), mark: str | None = None
+    ) -> None:
+        """Keep a value for some seconds, findable by its tags; with a mark, unless one was purged since."""
 
     async def delete(self, key: str) -> None:
         """Forget one value."""
@@ -28,11 +36,18 @@ class Cache(Protocol):
         """Forget every value that has one of these tags."""
 
 
-_ADAPTERS = {"memory": ("antiphon_common.cache.memory:MemoryCache", "")}
+_REDIS = ("antiphon_common.cache.redis:RedisCache", "redis")
+_ADAPTERS = {
+    "memory": ("antiphon_common.cache.memory:MemoryCache", ""),
+    "redis": _REDIS,
+    "rediss": _REDIS,
+}
 
 
 def open_cache(url: str) -> Cache:
-    """The cache for a URL: `memory:` (of this app alone; `memory:?bytes=N` bounds it)."""
+    """The cache for a URL: `memory:` (of this app alone; `memory:?bytes=N` bounds it), or
+    `redis://[[user]:password@]host[:port][/number]` (`rediss:` with TLS), shared by all who name it.
+    """
     return cast(Cache, open_by_scheme(_ADAPTERS, url))
 
 

@@ -66,3 +66,24 @@ class CacheSuite:
         assert [await cache.get(key) for key in "abcd"] == [None, None, None, b"d"]
         await cache.purge([])
         assert await cache.get("d") == b"d"
+
+    async def test_a_value_made_before_a_purge_is_not_kept_after_it(self, cache: Cache) -> None:
+        mark = await cache.mark(["x", "y"])
+        await cache.purge(["y"])
+        await cache.set("a", b"old", seconds=60, tags=["x", "y"], mark=mark)
+        assert await cache.get("a") is None
+        await cache.set("a", b"new", seconds=60, tags=["x", "y"], mark=await cache.mark(["y", "x"]))
+        assert await cache.get("a") == b"new"
+
+    async def test_a_mark_stays_until_one_of_its_tags_is_purged(self, cache: Cache) -> None:
+        mark = await cache.mark(["x", "y"])
+        assert await cache.mark(["x", "y"]) == mark
+        await cache.purge(["z"])
+        await cache.set("a", b"a", seconds=60, tags=["x", "y"], mark=mark)
+        assert await cache.get("a") == b"a"
+        assert await cache.mark(["x", "y"]) == mark
+        await cache.purge(["x"])
+        assert await cache.mark(["x", "y"]) != mark
+
+    async def test_a_store_that_is_there_answers_a_ping(self, cache: Cache) -> None:
+        await cache.ping()
