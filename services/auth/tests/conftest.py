@@ -1,18 +1,16 @@
 """An auth service with its own database, a clock that stands still and a cheap hasher, for this folder's tests."""
 
 import hashlib
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from antiphon_auth.app import create_app
 from antiphon_auth.settings import Settings
 from antiphon_common.clock import FixedClock
-from antiphon_common.db.migrations import migrate
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import running
 
 PASSWORD = "copper lantern quietly orbiting"
@@ -48,18 +46,10 @@ class CheapPasswords:
         return 4 if len(password) > 12 else 1
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty database file, made once and copied for each test."""
-    path = tmp_path_factory.mktemp("auth") / "empty.db"
-    migrate("antiphon_auth", f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path, migrated: Path) -> Settings:
+def settings(urls: dict[str, str], tmp_path: Path, migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service that makes its own secrets."""
-    shutil.copy(migrated, make_url(urls["database_url"]).database or "")
+    urls["database_url"] = migrated("antiphon_auth")
     return Settings(**urls, secrets_dir=tmp_path / "secrets", create_secrets=True, log_file=tmp_path / "log")
 
 

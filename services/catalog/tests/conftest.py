@@ -1,6 +1,5 @@
 """A catalog service with its own database, and what other services would tell it."""
 
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
@@ -14,8 +13,8 @@ import pytest
 from antiphon_catalog.app import create_app
 from antiphon_catalog.settings import Settings
 from antiphon_common.bus import open_bus
-from antiphon_common.db.migrations import migrate
 from antiphon_common.ids import new_id
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import drained, eventually, publish, running
 from antiphon_contracts.event import Event
 from antiphon_contracts.file import Audio, UploadReady
@@ -24,18 +23,10 @@ MakeUpload = Callable[..., UploadReady]
 Tell = Callable[[Sequence[Event]], Awaitable[None]]
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty database to copy, because migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("migrated") / "service.db"
-    migrate("antiphon_catalog", f"sqlite+aiosqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(urls: dict[str, str], migrated: Path, tmp_path: Path) -> Settings:
+def settings(urls: dict[str, str], migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service."""
-    shutil.copy(migrated, tmp_path / "service.db")
+    urls["database_url"] = migrated("antiphon_catalog")
     return Settings(**urls)
 
 

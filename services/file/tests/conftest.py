@@ -1,6 +1,5 @@
 """A file service with its own database and blobs, and audio made on the spot, for the tests of this folder."""
 
-import shutil
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from antiphon_common.db.migrations import migrate
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import running
 from antiphon_file.app import create_app
 from antiphon_file.settings import Settings
@@ -79,18 +78,10 @@ def encode(path: Path, kind: str, samples: Any, *, rate: int, layout: str) -> No
         container.mux(stream.encode(None))
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with the newest schema, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "file.db"
-    migrate("antiphon_file", f"sqlite+aiosqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path, migrated: Path) -> Settings:
+def settings(urls: dict[str, str], tmp_path: Path, migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service."""
-    shutil.copy(migrated, urls["database_url"].removeprefix("sqlite+aiosqlite:///"))
+    urls["database_url"] = migrated("antiphon_file")
     return Settings(**urls, blob_url=f"file://{tmp_path}/blobs")
 
 

@@ -1,11 +1,9 @@
 """A library service with its own database, and the voices of the services it listens to."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -14,10 +12,10 @@ import pytest
 from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
-from antiphon_common.db.migrations import migrate
 from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import drained, publish, running
 from antiphon_contracts.catalog import AlbumChanged, Credit, TrackChanged
 from antiphon_contracts.event import Event
@@ -32,18 +30,10 @@ from antiphon_library.tables import OUTBOX
 Say = Callable[..., Awaitable[None]]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty database, to be copied: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("empty") / "service.db"
-    migrate("antiphon_library", f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path, empty_database: Path) -> Settings:
+def settings(urls: dict[str, str], migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service."""
-    shutil.copy(empty_database, tmp_path / "service.db")
+    urls["database_url"] = migrated("antiphon_library")
     return Settings(**urls)
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from antiphon_common.db.migrations import migrate
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import running
 from antiphon_search.app import create_app
 from antiphon_search.settings import Settings
 
 
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path) -> Settings:
+def settings(urls: dict[str, str], tmp_path: Path, migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service. Its deadline is generous, for a busy machine."""
-    migrate("antiphon_search", urls["database_url"])
+    urls["database_url"] = migrated("antiphon_search")
     return Settings(**urls, index_url=f"tantivy://{tmp_path}/index", index_timeout_s=5)
 
 

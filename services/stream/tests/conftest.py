@@ -9,8 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from antiphon_common.db.migrations import migrate
 from antiphon_common.ids import new_id
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import drained, publish, running
 from antiphon_contracts.catalog import TrackChanged, TrackDeleted
 from antiphon_stream.app import create_app
@@ -72,9 +72,9 @@ class Catalogue:
 
 
 @pytest.fixture
-def settings(urls: dict[str, str], tmp_path: Path) -> Settings:
+def settings(urls: dict[str, str], tmp_path: Path, migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service."""
-    migrate("antiphon_stream", urls["database_url"])
+    urls["database_url"] = migrated("antiphon_stream")
     (tmp_path / "blobs").mkdir()
     return Settings(
         **urls, blob_url=f"file://{tmp_path}/blobs", create_secrets=True, secrets_dir=tmp_path / "secrets"

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from antiphon_common.db.migrations import migrate
+from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import running
 from antiphon_user.app import create_app
 from antiphon_user.settings import Settings
 
 
 @pytest.fixture
-def settings(urls: dict[str, str]) -> Settings:
+def settings(urls: dict[str, str], migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service."""
-    migrate("antiphon_user", urls["database_url"])
+    urls["database_url"] = migrated("antiphon_user")
     return Settings(**urls)
 
 

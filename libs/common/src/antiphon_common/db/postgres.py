@@ -15,6 +15,7 @@ sessions.
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, NotSupportedError
@@ -41,6 +42,7 @@ _REFUSED = {
     "28000": "does not let the user in",
     "3D000": "does not exist",
     "42501": "may not be used by the user",
+    "3F000": "has no schema for the user",
 }
 
 
@@ -55,6 +57,7 @@ def engines(url: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
         parsed.difference_update_query(["pool_size"]), pool_size=size, max_overflow=0,
         pool_timeout=_POOL_SECONDS, hide_parameters=True, connect_args=connect_args(parsed),
     )  # fmt: skip
+    event.listen(engine.sync_engine, "connect", _use_plain_uuids)
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "handle_error", _let_go)
     reader = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -97,6 +100,17 @@ def refusal(error: BaseException, url: str) -> str | None:
 def _state(error: object) -> str | None:
     state = getattr(error, "sqlstate", None)
     return state if isinstance(state, str) else None
+
+
+def _use_plain_uuids(connection: Any, _record: object) -> None:
+    # The driver has a UUID of its own, which orjson does not know.
+    async def set_codec(driver: Any) -> None:
+        await driver.set_type_codec(
+            "uuid", schema="pg_catalog", format="binary", encoder=lambda value: value.bytes,
+            decoder=lambda data: UUID(int=int.from_bytes(data, "big")),
+        )  # fmt: skip
+
+    connection.run_async(set_codec)
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:

@@ -21,11 +21,11 @@ _LEASE_SECONDS = 600
 
 
 @contextmanager
-def postgres_database(server_url: str) -> Iterator[str]:
-    """A new, empty database; who connects is the server's administrator."""
+def postgres_database(server_url: str, *, template: str = "template1") -> Iterator[str]:
+    """A new database, a copy of `template`; who connects is the server's administrator."""
     name = f"test_{token_hex(6)}"
     administrator = server_url.replace("+asyncpg", "", 1)
-    _run(_execute(administrator, f'CREATE DATABASE "{name}"'))
+    _run(_execute(administrator, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:

@@ -8,9 +8,12 @@ import pytest
 
 from antiphon_common.clock import FixedClock
 from antiphon_common.testing import isolation
+from antiphon_common.testing.databases import migrated, template_of, test_postgres
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.servers import NOT_TESTED, Environment, Servers, are_required
 from antiphon_common.testing.tokens import TokenMaker
+
+__all__ = ["migrated", "template_of", "test_postgres"]
 
 # A suite's assertions explain themselves like those of a test module.
 pytest.register_assert_rewrite("antiphon_common.testing.suites")
