@@ -1,0 +1,223 @@
+"""What must hold once everything is healed: the history compared with what can be read, and stores with each other.
+
+The numbers (I1 ...) are those of docs/operations.md, "What a checker finds after a crash".
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any, Protocol
+from uuid import UUID
+
+from e2e_support.people import Person
+
+from faults.history import History, Op
+
+IN_PROGRESS = ("receiving", "analysing")
+
+
+class Stores(Protocol):
+    """What lies behind the API, read only."""
+
+    async def sql(self, service: str, query: str) -> Sequence[tuple[Any, ...]]:
+        """The rows that a service's database answers."""
+
+    async def documents(self) -> Mapping[str, str]:
+        """Every document in the search index: id -> kind."""
+
+    async def objects(self) -> Mapping[str, int]:
+        """Every object in the store: key -> size."""
+
+    async def waiting(self) -> Sequence[str]:
+        """Queues that are not empty and dead letters, in words."""
+
+
+async def every(person: Person, path: str, **params: Any) -> list[Any]:
+    """All pages of a list."""
+    items, cursor = [], None
+    while True:
+        page = await person.get(path, **{**params, "limit": 100, **({"cursor": cursor} if cursor else {})})
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if not cursor:
+            return items
+
+
+# -- from the history ---------------------------------------------------------------------------------------
+
+
+def explainable(ops: Iterable[Op], *, present: bool) -> bool:
+    """Whether some order of these writes to one key ends with it present (or absent).
+
+    Writes that overlap may have happened in any order, one without an answer at any later time or never;
+    one that was refused never happened. At first the key is absent.
+    """
+    happened = [op for op in ops if op.outcome is not False]
+    if not present and not any(op.outcome and op.value for op in happened):
+        return True
+    for last in happened:
+        if bool(last.value) is not present:
+            continue
+        ended = last.ended if last.outcome and last.ended is not None else inf
+        later = (op for op in happened if op.outcome and bool(op.value) is not present and op.began > ended)
+        if not any(later):
+            return True
+    return False
+
+
+def check_likes(history: History, final: Mapping[str, set[str]]) -> list[str]:
+    """I5: no like was lost, none came back. `final` is what each person's list holds."""
+    by_key: dict[tuple[str, ...], list[Op]] = defaultdict(list)
+    for op in history.of("like"):
+        by_key[op.key].append(op)
+    found = [
+        f"I5 {person} and {track}: present={track in final[person]}"
+        for (person, track), ops in by_key.items()
+        if not explainable(ops, present=track in final[person])
+    ]
+    known = set(by_key)
+    found += [f"I2 {p} never liked {t}" for p, tracks in final.items() for t in tracks if (p, t) not in known]
+    return found
+
+
+def check_plays(history: History, counted: Mapping[str, int]) -> list[str]:
+    """I4: a play counts once. `counted` is the counter of each track."""
+    sure: dict[str, set[str]] = defaultdict(set)
+    tried: dict[str, set[str]] = defaultdict(set)
+    for op in history.of("play"):
+        if op.outcome is not False:
+            tried[op.key[0]].add(op.value)
+        if op.outcome and (op.answer or {}).get("counted"):
+            sure[op.key[0]].add(op.value)
+    return [
+        f"I4 {track}: {len(sure[track])} plays are known to count, {len(tried[track])} were reported, the counter says {count}"
+        for track in tried.keys() | counted.keys()
+        for count in [counted.get(track, 0)]
+        if not len(sure[track]) <= count <= len(tried[track])
+    ]
+
+
+def check_playlists(history: History, final: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
+    """I7: each acknowledged addition is there once; of two edits of one revision only one won.
+
+    `final` is each playlist's items as (item id, track id).
+    """
+    found = []
+    winners = Counter((op.key, op.kind) for op in history.ops if op.kind in ("add", "remove") and op.outcome)
+    by_revision: Counter[tuple[str, ...]] = Counter()
+    for (key, _), count in winners.items():
+        by_revision[key] += count
+    found += [f"I7 {count} edits won on {key}" for key, count in by_revision.items() if count > 1]
+    for playlist, items in final.items():
+        found += _items(history, playlist, Counter(item for item, _ in items), dict(items))
+    return found
+
+
+def _items(history: History, playlist: str, there: Counter[str], tracks: Mapping[str, str]) -> list[str]:
+    adds = [op for op in history.of("add") if op.key[0] == playlist]
+    removed = {
+        op.value: op.outcome
+        for op in history.of("remove")
+        if op.key[0] == playlist and op.outcome is not False
+    }
+    found = [f"I7 {item} is in {playlist} {count} times" for item, count in there.items() if count > 1]
+    acknowledged = {item["item_id"] for op in adds if op.outcome for item in op.answer["items"]}
+    found += [
+        f"I7 {item} was added to {playlist} and is gone"
+        for item in acknowledged - there.keys() - removed.keys()
+    ]
+    found += [f"I7 {item} was removed from {playlist} and is back" for item in there if removed.get(item)]
+    maybe = Counter(op.value for op in adds if op.outcome is None)
+    strange = Counter(tracks[item] for item in there.keys() - acknowledged)
+    found += [f"I2 {track} is in {playlist} and nobody added it" for track in strange - maybe]
+    for op in adds:
+        if op.outcome and op.answer["revision"] != int(op.key[1]) + 1:
+            found.append(f"I7 revision {op.key[1]} of {playlist} became {op.answer['revision']}")
+    return found
+
+
+def check_uploads(history: History, uploads: Sequence[Mapping[str, Any]]) -> list[str]:
+    """I1, I2, I17: each acknowledged upload ended well, each file is a track once, nothing is in progress."""
+    by_id = {upload["id"]: upload for upload in uploads}
+    found = []
+    for op in history.of("upload"):
+        state = by_id.get(op.answer, {}).get("state") if op.outcome else "ready"
+        if state not in ("ready", "duplicate"):
+            found.append(f"I1 upload {op.answer} of {op.value} was accepted and is {state}")
+    ready = Counter(upload["sha256"] for upload in uploads if upload["state"] == "ready")
+    tried = {op.key[0] for op in history.of("upload")}
+    found += [f"I2 {digest} was never uploaded" for digest in ready.keys() - tried]
+    found += [f"I1 {digest} is there {count} times" for digest, count in ready.items() if count != 1]
+    found += [f"I17 {u['id']} is still {u['state']}" for u in uploads if u["state"] in IN_PROGRESS]
+    return found
+
+
+def check_names(history: History, final: Mapping[str, str]) -> list[str]:
+    """I1: the name of each person is the last acknowledged one, or one tried after it."""
+    found = []
+    for person, name in final.items():
+        ops = [op for op in history.of("name") if op.client == person and op.outcome is not False]
+        last = max((number for number, op in enumerate(ops) if op.outcome), default=0)
+        if ops and name not in {op.value for op in ops[last:]}:
+            found.append(f"I1 {person} is called {name!r}, the last acknowledged is {ops[last].value!r}")
+    return found
+
+
+# -- from the stores ----------------------------------------------------------------------------------------
+
+LISTED = {
+    "track": ("catalog", "SELECT id FROM track WHERE listed"),
+    "album": ("catalog", "SELECT id FROM album WHERE track_count > 0"),
+    "artist": ("catalog", "SELECT id FROM artist WHERE track_count > 0"),
+    "playlist": ("playlist", "SELECT id FROM playlist WHERE visibility = 'public'"),
+}
+
+
+async def check_index(stores: Stores) -> list[str]:
+    """I3: what is listed is in the index once, and nothing else of these kinds is."""
+    documents = await stores.documents()
+    found = []
+    for kind, (service, query) in LISTED.items():
+        wanted = {str(row[0]) for row in await stores.sql(service, query)}
+        there = {document for document, its_kind in documents.items() if its_kind == kind}
+        found += [f"I3 {kind} {missing} is not in the index" for missing in sorted(wanted - there)]
+        found += [f"I3 {kind} {extra} is in the index only" for extra in sorted(there - wanted)]
+    return found
+
+
+async def check_objects(stores: Stores) -> list[str]:
+    """I9: no object without a row, no row without its object, sizes agree."""
+    wanted: dict[str, int] = {}
+    for upload_id, size, state in await stores.sql("file", "SELECT id, size, state FROM upload"):
+        if state in ("analysing", "ready"):
+            key = UUID(str(upload_id))
+            wanted[f"audio/{key.hex[-2:]}/{key}"] = size
+    there = {key: size for key, size in (await stores.objects()).items() if key.startswith("audio/")}
+    return [
+        *(f"I9 object without a row: {key}" for key in sorted(there.keys() - wanted.keys())),
+        *(f"I9 row without an object: {key}" for key in sorted(wanted.keys() - there.keys())),
+        *(
+            f"I9 {key} has another size"
+            for key in sorted(there.keys() & wanted.keys())
+            if there[key] != wanted[key]
+        ),
+    ]
+
+
+async def check_outboxes(stores: Stores, services: Iterable[str]) -> list[str]:
+    """I8: everything announced was published and handled."""
+    found = list(await stores.waiting())
+    for service in services:
+        count = (await stores.sql(service, "SELECT count(*) FROM outbox"))[0][0]
+        if count:
+            found.append(f"I8 {count} rows in the outbox of {service}")
+    return found
+
+
+async def check_counters(stores: Stores, queries: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """I6: each counter is the size of the set that it counts."""
+    found = []
+    for service, named in queries.items():
+        for what, query in named.items():
+            found += [f"I6 {service}: {what}: {row}" for row in await stores.sql(service, query)]
+    return found

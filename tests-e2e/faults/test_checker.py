@@ -1,0 +1,148 @@
+"""The checker finds what is wrong in histories made by hand, and nothing in those that are right."""
+
+# ruff: noqa: FBT003 - tables of histories read best as short positional rows
+
+import io
+from typing import Any
+
+import pytest
+
+from faults import checker
+from faults.history import History, Op
+from faults.nemesis import Fault, Nemesis
+
+
+def history(*ops: Op) -> History:
+    return History(io.StringIO(), ops=list(ops))
+
+
+def like(value: bool, began: float, ended: float | None, outcome: bool | None = True) -> Op:
+    return Op("ada", "like", ("ada", "t"), value, began, ended, outcome)
+
+
+@pytest.mark.parametrize(
+    ("ops", "present", "right"),
+    [
+        ([], False, True),
+        ([], True, False),
+        ([like(True, 0, 1)], True, True),
+        ([like(True, 0, 1)], False, False),
+        ([like(True, 0, 1), like(False, 2, 3)], False, True),
+        ([like(True, 0, 1), like(False, 2, 3)], True, False),
+        ([like(True, 0, 2), like(False, 1, 3)], True, True),
+        ([like(True, 0, 2), like(False, 1, 3)], False, True),
+        ([like(True, 0, 1, None)], True, True),
+        ([like(True, 0, 1, None)], False, True),
+        ([like(True, 0, 1, False)], True, False),
+        ([like(True, 0, 1), like(False, 2, 3, None)], False, True),
+        ([like(True, 0, 1), like(False, 2, 3, None)], True, True),
+        ([like(True, 0, 1, None), like(False, 2, 3)], True, True),
+    ],
+)
+def test_what_a_set_may_hold_follows_from_what_was_acknowledged(
+    ops: list[Op],
+    present: bool,
+    right: bool,
+) -> None:
+    final = {"ada": {"t"} if present else set[str]()}
+    found = checker.check_likes(history(*ops), final)
+    assert (not found) is right
+
+
+def play(play_id: str, counted: bool | None, outcome: bool | None = True) -> Op:
+    return Op("ada", "play", ("t", "ada"), play_id, 0, 1, outcome, answer={"counted": counted})
+
+
+@pytest.mark.parametrize(
+    ("ops", "count", "right"),
+    [
+        ([play("1", True), play("1", True)], 1, True),
+        ([play("1", True), play("1", True)], 2, False),
+        ([play("1", True), play("2", True)], 1, False),
+        ([play("1", False)], 0, True),
+        ([play("1", False)], 1, True),
+        ([play("1", None, None)], 1, True),
+        ([play("1", None, False)], 1, False),
+    ],
+)
+def test_a_play_counts_once(ops: list[Op], count: int, right: bool) -> None:
+    assert (not checker.check_plays(history(*ops), {"t": count})) is right
+
+
+def add(revision: int, item: str, outcome: bool | None = True) -> Op:
+    answer: Any = {"revision": revision + 1, "items": [{"item_id": item}]} if outcome else None
+    return Op("ada", "add", ("p", str(revision)), "t", 0, 1, outcome, answer=answer)
+
+
+def remove(revision: int, item: str, outcome: bool | None = True) -> Op:
+    return Op("ada", "remove", ("p", str(revision)), item, 0, 1, outcome)
+
+
+@pytest.mark.parametrize(
+    ("ops", "items", "right"),
+    [
+        ([add(1, "a")], [("a", "t")], True),
+        ([add(1, "a")], [], False),
+        ([add(1, "a")], [("a", "t"), ("a", "t")], False),
+        ([add(1, "a"), add(1, "b")], [("a", "t"), ("b", "t")], False),
+        ([add(1, "a"), remove(2, "a")], [], True),
+        ([add(1, "a"), remove(2, "a")], [("a", "t")], False),
+        ([add(1, "a"), remove(2, "a", None)], [("a", "t")], True),
+        ([add(1, "a"), remove(2, "a", None)], [], True),
+        ([add(1, "a"), remove(2, "a", False)], [], False),
+        ([add(1, "a", None)], [("z", "t")], True),
+        ([add(1, "a", None)], [("z", "other")], False),
+        ([], [("z", "t")], False),
+    ],
+)
+def test_a_playlist_holds_what_was_added_and_not_removed(
+    ops: list[Op],
+    items: list[tuple[str, str]],
+    right: bool,
+) -> None:
+    assert (not checker.check_playlists(history(*ops), {"p": items})) is right
+
+
+def upload(digest: str, upload_id: str, outcome: bool | None = True) -> Op:
+    return Op("ada", "upload", (digest,), "file", 0, 1, outcome, answer=upload_id)
+
+
+@pytest.mark.parametrize(
+    ("uploads", "right"),
+    [
+        ([{"id": "1", "sha256": "x", "state": "ready"}], True),
+        ([{"id": "1", "sha256": "x", "state": "analysing"}], False),
+        ([{"id": "1", "sha256": "x", "state": "rejected"}], False),
+        ([], False),
+        ([{"id": "1", "sha256": "x", "state": "ready"}, {"id": "2", "sha256": "x", "state": "ready"}], False),
+        (
+            [{"id": "1", "sha256": "x", "state": "duplicate"}, {"id": "2", "sha256": "x", "state": "ready"}],
+            True,
+        ),
+        ([{"id": "1", "sha256": "x", "state": "ready"}, {"id": "2", "sha256": "y", "state": "ready"}], False),
+    ],
+)
+def test_an_acknowledged_upload_is_there_and_ended(uploads: list[dict[str, Any]], right: bool) -> None:
+    assert (not checker.check_uploads(history(upload("x", "1")), uploads)) is right
+
+
+def test_a_name_is_the_last_acknowledged_one_or_a_later_try() -> None:
+    ops = [
+        Op("ada", "name", ("ada",), "one", 0, 1, True),
+        Op("ada", "name", ("ada",), "two", 2, 3, True),
+        Op("ada", "name", ("ada",), "three", 4, 5, None),
+    ]
+    for name, right in (("one", False), ("two", True), ("three", True), ("other", False)):
+        assert (not checker.check_names(history(*ops), {"ada": name})) is right
+
+
+async def test_the_same_seed_gives_the_same_faults() -> None:
+    async def nothing() -> None:
+        return None
+
+    faults = [Fault(name, nothing) for name in "abcdef"]
+    plans = [[(at, fault.name) for at, fault in Nemesis(faults, seed).schedule(10)] for seed in (7, 7, 8)]
+    assert plans[0] == plans[1] != plans[2]
+    nemesis = Nemesis(faults, 7)
+    await nemesis.run(0.01)
+    assert nemesis.table() == dict.fromkeys("abcdef", 2)
