@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from antiphon_common.bus.envelope import Envelope
+from antiphon_common.errors import Unavailable
 from antiphon_common.schemes import open_by_scheme
 
 Handler = Callable[[bytes], Awaitable[None]]
@@ -35,6 +36,15 @@ class DeadLetter:
     body: bytes
 
 
+class Unroutable(Unavailable):
+    """No queue is bound to these messages, so they are not published; all others of the call are."""
+
+    def __init__(self, messages: Sequence[Envelope]) -> None:
+        types = ", ".join(sorted({message.type for message in messages}))
+        super().__init__("unroutable", f"No queue takes these events: {types}")
+        self.ids = frozenset(message.id for message in messages)
+
+
 class Bus(Protocol):
     """The port. `Unavailable` from any method means the broker does not answer in time."""
 
@@ -48,7 +58,10 @@ class Bus(Protocol):
         """Raise unless the broker answers."""
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """Hand over messages, in order; when this returns, the broker has them on disk."""
+        """Hand over messages, in order; when this returns, the broker has them on disk.
+
+        A broker that tells (`inproc:` does not) raises `Unroutable` for those that no queue takes.
+        """
 
     async def send(self, consumer: str, envelopes: Sequence[Envelope]) -> None:
         """Put messages into one consumer's queue only (to refill a projection)."""
@@ -76,11 +89,19 @@ class Bus(Protocol):
         """Forget these dead letters; how many there were."""
 
 
-_ADAPTERS = {"inproc": ("antiphon_common.bus.inproc:InprocBus", "")}
+_ADAPTERS = {
+    "inproc": ("antiphon_common.bus.inproc:InprocBus", ""),
+    "amqp": ("antiphon_common.bus.amqp:AmqpBus", "amqp"),
+    "amqps": ("antiphon_common.bus.amqp:AmqpBus", "amqp"),
+}
 
 
 def open_bus(url: str) -> Bus:
-    """The bus for a URL: `inproc:///path/to/bus.db`, or `inproc:` for one that lives in memory."""
+    """The bus for a URL.
+
+    `amqp://user:password@host:port/vhost` (`amqps:` for TLS), `inproc:///path/to/bus.db`, or `inproc:`
+    for one that lives in memory.
+    """
     return cast(Bus, open_by_scheme(_ADAPTERS, url))
 
 
@@ -91,5 +112,6 @@ __all__ = [
     "DeadLetter",
     "Envelope",
     "Handler",
+    "Unroutable",
     "open_bus",
 ]

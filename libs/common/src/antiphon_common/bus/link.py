@@ -1,0 +1,162 @@
+"""A connection to RabbitMQ that is opened when somebody needs it, and given up at once when it is of no use.
+
+aiormq, not its robust wrapper: what is to be done after a loss (declare again, consume again, publish
+again) is decided in one place of ours. A broker that stopped answering is not waited for: the socket is
+cut, not closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import aiormq
+from aiormq.channel import Channel
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from antiphon_common.bus.topology import Topology
+from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
+
+CONNECT_SECONDS = 5.0
+CALL_SECONDS = 5.0
+# Three of these without a sign of life and the connection is given up.
+_HEARTBEAT_SECONDS = 5
+
+
+class translated:  # noqa: N801 - reads like the function it is
+    """Turns the library's ways of saying "not now" into `Unavailable`, what people must mend into a sentence.
+
+    A connection that goes down ends the calls on it with `CancelledError`; only one of ours passes.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, ServiceError):
+            return
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return
+        elif not isinstance(error, (aiormq.AMQPError, OSError, TimeoutError, EOFError, RuntimeError)):
+            return
+        raise _category(error) from error
+
+
+def _category(error: BaseException) -> ServiceError:
+    said = str(error)
+    if isinstance(error, aiormq.exceptions.ProbableAuthenticationError):
+        return Forbidden("bus_refused", "The broker refuses the user or password of the bus URL.")
+    if isinstance(error, aiormq.exceptions.ChannelAccessRefused):
+        return Forbidden("bus_forbidden", f"The broker does not allow this: {said}")
+    if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
+        return NotFound("bus_incomplete", f"Something is missing in the broker: {said}")
+    if isinstance(error, aiormq.exceptions.ChannelPreconditionFailed):
+        return Conflict("queue_differs", f"A queue or exchange was declared with other arguments: {said}")
+    return Unavailable("bus_unavailable", "The broker does not answer.", retry_after=2)
+
+
+class _Cuttable(TransportFactory):
+    """Makes the library's own transport and remembers it, so that it can be cut."""
+
+    def __init__(self) -> None:
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, self._writer = await factory.create(url, **kwargs)
+        return reader, self._writer
+
+    def cut(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+class Link:
+    """One connection, shared by the channels of one duty."""
+
+    def __init__(self, url: str, duty: str) -> None:
+        self._url = URL(url).update_query(heartbeat=str(_HEARTBEAT_SECONDS), name=duty)
+        self._connection: aiormq.Connection | None = None
+        self._transport = _Cuttable()
+        self._lock = asyncio.Lock()
+        self._open = False
+
+    def start(self) -> None:
+        self._open = True
+
+    async def stop(self) -> None:
+        """Say goodbye if the broker listens, for a second."""
+        self._open = False
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(connection.close(), 1)
+        self._transport.cut()
+
+    def drop(self) -> None:
+        """Give the connection up without a word, because nobody listens."""
+        self._connection = None
+        self._transport.cut()
+
+    async def channel(self, *, confirms: bool = False) -> Channel:
+        """A new channel. Raises `Unavailable` within five seconds when the broker does not answer."""
+        with translated():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await self._connected()
+                return cast(Channel, await connection.channel(publisher_confirms=confirms))
+
+    async def _connected(self) -> aiormq.Connection:
+        async with self._lock:
+            if not self._open:
+                raise Unavailable("bus_closed", "The bus is not open.")
+            if self._connection is not None and self._connection.is_opened:
+                return self._connection
+            self._transport = transport = _Cuttable()
+            connection = aiormq.Connection(self._url, transport_factory=transport)
+            try:
+                await connection.connect()
+            except BaseException:
+                transport.cut()
+                raise
+            self._connection = connection
+            return connection
+
+    async def declare(self, topology: Topology) -> None:
+        """Make what is missing. Raises `Conflict` when a queue exists with other arguments."""
+        async with self.brief() as channel:
+            for exchange in topology.exchanges:
+                await channel.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True)
+            for queue in topology.queues:
+                await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+            for binding in topology.bindings:
+                bind = channel.queue_bind if binding.to == "queue" else channel.exchange_bind
+                await bind(binding.target, binding.source, binding.key)
+
+    async def has_exchanges(self, topology: Topology) -> bool:
+        """Whether the exchanges are there, which everybody may ask and only their owner may declare."""
+        try:
+            async with self.brief() as channel:
+                for exchange in topology.exchanges:
+                    await channel.exchange_declare(exchange.name, passive=True)
+        except NotFound:
+            return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def brief(self) -> AsyncIterator[Channel]:
+        """A channel for a few calls, which together take five seconds at most."""
+        channel = await self.channel()
+        with translated():
+            async with asyncio.timeout(CALL_SECONDS):
+                yield channel
+                await channel.close()
+
+
+def quiet() -> None:
+    """The library logs with stack traces what we report in one line."""
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
