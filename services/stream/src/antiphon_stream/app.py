@@ -14,6 +14,7 @@ from antiphon_common.logs import open_log
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.app import service_app
 from antiphon_common.web.identity import JwksClient, Verifier
+from antiphon_stream.adapters.blocks import Blocks
 from antiphon_stream.adapters.bookkeeping import Bookkeeper
 from antiphon_stream.adapters.handles import Handles
 from antiphon_stream.adapters.keys import KeyFile
@@ -40,12 +41,14 @@ def create_app(settings: Settings) -> FastAPI:
     open_unit = partial(unit_of_work, database, clock, relay, tracks.forget)
     consumer = Consumer("stream", bus, HANDLERS, open_unit=open_unit, telemetry=telemetry, log=log)
     blobs = open_blobs(settings.blob_url)
-    handles = Handles(blobs)
+    is_far = not blobs.is_local and settings.cache_bytes > 0
+    handles = Handles(Blocks(blobs, capacity=settings.cache_bytes) if is_far else blobs)
     books = Bookkeeper(open_unit, clock, log=log)
     keys = KeyFile(settings.secrets_dir, create=settings.create_secrets)
     deps = Deps(
-        tracks=tracks, tickets=Tickets(keys, clock), blobs=handles, books=books, keys=keys, clock=clock
-    )
+        tracks=tracks, tickets=Tickets(keys, clock), blobs=handles, books=books, keys=keys, clock=clock,
+        stalled_seconds=settings.stalled_seconds,
+    )  # fmt: skip
     jwks = JwksClient(settings.jwks_url)
     verifier = Verifier(jwks, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock)
     pruning = inbox.pruning(database, INBOX, clock=clock, log=log)

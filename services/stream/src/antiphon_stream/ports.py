@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from antiphon_common.blobs import Blob
 from antiphon_common.clock import Clock
 from antiphon_contracts.event import Event
 from antiphon_stream.domain import Heard, KeyRing, Track
@@ -39,11 +38,32 @@ class Unit(Protocol):
         """Note the event as handled by this consumer; false when it already was."""
 
 
+class Readable(Protocol):
+    """A file, open for reading."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """These bytes or the first of them, none only behind the end. Raises `Unavailable`."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Store(Protocol):
+    """Where the files are."""
+
+    async def open(self, key: str) -> Readable:
+        """The file under a key. Raises `NotFound` or `Unavailable`."""
+
+
 @dataclass(slots=True)
 class Handle:
-    """An open blob on loan to `users` readers; once it is not `kept`, the last of them has it closed."""
+    """An open file on loan to `users` readers; once it is not `kept`, the last of them has it closed."""
 
-    blob: Blob
+    blob: Readable
     users: int = 0
     kept: bool = True
     used_at: float = 0.0
@@ -75,7 +95,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Everything the routes hold."""
+    """Everything the routes hold. A listener who takes no block for `stalled_seconds` is hung up on."""
 
     tracks: "TrackCache"
     tickets: "Tickets"
@@ -83,3 +103,4 @@ class Deps:
     books: Books
     keys: Keys
     clock: Clock
+    stalled_seconds: float

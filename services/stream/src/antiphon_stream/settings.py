@@ -1,6 +1,7 @@
 """What the stream service can be told."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -15,6 +16,12 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="STREAM_")
 
     blob_url: str = Field(default="file:///data/blobs", description="Where the audio is")
+    cache_bytes: Annotated[
+        int, Field(ge=0, description="Audio kept in memory when the store is not a local disk; 0: none")
+    ] = 64 * 1024 * 1024
+    stalled_seconds: Annotated[
+        float, Field(gt=0, description="A listener who takes nothing for so long is hung up on")
+    ] = 30.0
     create_secrets: bool = Field(default=False, description="Make the signing key when it is missing")
     secrets_dir: Path = Field(
         default=Path("/run/secrets/antiphon-stream"),

@@ -12,11 +12,12 @@ from fastapi import FastAPI
 
 from antiphon_common.blobs import open_blobs
 from antiphon_common.db.migrations import differences, downgrade, migrate
-from antiphon_common.testing.running import Recorder
+from antiphon_common.testing.running import Recorder, running
 from antiphon_common.testing.tokens import TokenMaker
 from antiphon_contracts.stream import AudioServed
 from antiphon_stream.adapters.handles import Handles
 from antiphon_stream.adapters.keys import FILE, BadSecret, KeyFile, read_keys
+from antiphon_stream.app import create_app
 from antiphon_stream.routes import audio as audio_routes
 from antiphon_stream.settings import Settings
 from antiphon_stream.tables import Base
@@ -114,12 +115,13 @@ async def test_a_listener_who_hangs_up_gets_nothing_more_and_no_credit(
 
 
 async def test_a_listener_who_takes_nothing_is_hung_up_on(
-    app: FastAPI, path: str, tokens: TokenMaker, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, path: str, tokens: TokenMaker
 ) -> None:
-    monkeypatch.setattr(audio_routes, "STALLED_SECONDS", 0.05)
-    listener = Listener(app, path, tokens.bearer())
-    await listener.takes(2)
-    await asyncio.wait_for(listener.task, 5)
+    impatient = create_app(settings.model_copy(update={"stalled_seconds": 0.05}))
+    async with running(impatient):
+        listener = Listener(impatient, path, tokens.bearer())
+        await listener.takes(2)
+        await asyncio.wait_for(listener.task, 5)
     assert len(listener.body) == audio_routes.BLOCK
 
 

@@ -37,6 +37,9 @@ class Blob(Protocol):
 class BlobStore(Protocol):
     """The port. Keys are relative paths of `[a-z0-9/._-]`; anything else raises `ValueError`."""
 
+    is_local: bool
+    """Whether reading is as good as reading memory, so that keeping what was read gains nothing."""
+
     async def start(self) -> None:
         """Make ready to be used."""
 

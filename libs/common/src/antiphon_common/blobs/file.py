@@ -89,6 +89,8 @@ class FileBlob:
 class FileBlobs:
     """A directory of objects."""
 
+    is_local = True
+
     def __init__(self, url: str) -> None:
         self._root = Path(unquote(urlsplit(url).path))
         self._scratch = memoryview(bytearray(_READ_AT_ONCE))

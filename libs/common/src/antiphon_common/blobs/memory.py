@@ -30,6 +30,8 @@ class MemoryBlob:
 class MemoryBlobs:
     """All objects."""
 
+    is_local = True
+
     def __init__(self, url: str = "memory:") -> None:
         self._url = url
         self._objects: dict[str, tuple[bytes, datetime]] = {}

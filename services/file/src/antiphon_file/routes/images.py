@@ -13,7 +13,7 @@ from antiphon_file import queries
 from antiphon_file.adapters.multipart import MultipartBody, boundary_of
 from antiphon_file.domain import Image, image_key
 from antiphon_file.ports import Deps
-from antiphon_file.routes.inside import Inside
+from antiphon_file.routes.inside import Inside, check_store
 from antiphon_file.schemas import ImageOut, ImageSize
 
 _MAX_TAGS = 1024
@@ -107,6 +107,7 @@ async def _receive(deps: Deps, request: Request, owner_id: UUID) -> Image:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:16]) > most:
         raise TooLarge("image_too_large", f"An image may have {deps.limits.image_bytes} bytes.")
+    await check_store(deps)
     body = MultipartBody(request.stream(), boundary, max_bytes=most)
     image: Image | None = None
     async for part in body.parts():

@@ -22,6 +22,7 @@ from antiphon_file.adapters.leases import kept_alive
 from antiphon_file.adapters.multipart import MultipartBody, Part, boundary_of
 from antiphon_file.domain import LEASE, Form, Image, Upload, audio_key, clean
 from antiphon_file.ports import Deps
+from antiphon_file.routes.inside import check_store
 from antiphon_file.schemas import UploadForm
 
 _FORM_ALLOWANCE = 64 * 1024  # text fields, headers and boundaries around the files
@@ -44,6 +45,7 @@ async def receive_upload(deps: Deps, request: Request, principal: Principal) -> 
     if not principal.verified:
         raise Forbidden("email_not_verified", "Verify your e-mail address before you upload.")
     body, declared = _opened(deps, request)
+    await check_store(deps)
     now = deps.clock.now()
     reserved = deps.limits.audio_bytes if declared is None else min(declared, deps.limits.audio_bytes)
     upload = Upload(new_id(), principal.user_id, "receiving", now, now + LEASE, reserved)

@@ -3,8 +3,7 @@
 import time
 from collections import OrderedDict
 
-from antiphon_common.blobs import BlobStore
-from antiphon_stream.ports import Handle
+from antiphon_stream.ports import Handle, Store
 
 _MOST = 64
 _IDLE_SECONDS = 30.0
@@ -13,7 +12,7 @@ _IDLE_SECONDS = 30.0
 class Handles:
     """Opens blobs and keeps them open for a while. A blob that is in use is never closed."""
 
-    def __init__(self, blobs: BlobStore, *, most: int = _MOST, idle_seconds: float = _IDLE_SECONDS) -> None:
+    def __init__(self, blobs: Store, *, most: int = _MOST, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._blobs = blobs
         self._most = most
         self._idle = idle_seconds

@@ -19,8 +19,8 @@ from antiphon_stream.ports import Deps, Handle
 from antiphon_stream.queries import Listener
 
 BLOCK = 256 * 1024
-STALLED_SECONDS = 30.0
-"""A listener who has not taken a block in this time is hung up on."""
+REFUSAL = "antiphon.refusal"
+"""Under which a request's scope says that it was refused already, and why: nobody decides it twice."""
 
 _PREFIX = "/api/stream/"
 _UUID_LENGTH = 36
@@ -43,12 +43,17 @@ _PRIVATE = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be answered to whom. `handle` is on loan until it has been sent; none without a body."""
+    """What will be answered to whom.
+
+    `handle` is on loan until it has been sent; none without a body. The `first` bytes of the body are read
+    before the status is sent: as long as the store fails, it can still be said.
+    """
 
     track: Track
     listener: Listener
     answer: Answer
     handle: Handle | None
+    first: bytes
 
 
 class AudioFront:
@@ -75,14 +80,15 @@ class AudioFront:
             return None
         try:
             return await plan_audio(self._deps, self._verifier, scope, track_id, *wanted)
-        except ServiceError:
+        except ServiceError as error:
+            scope[REFUSAL] = error
             return None
 
 
 async def plan_audio(
     deps: Deps, verifier: Verifier, scope: Scope, track_id: UUID, variant: Variant, ticket: str | None
 ) -> Plan:
-    """Decide what to answer.
+    """Decide what to answer, and read the beginning of it.
 
     Raises `Unauthenticated`, `Forbidden`, `NotFound`, `Stale` when a condition fails, or `Unavailable`.
     """
@@ -98,10 +104,15 @@ async def plan_audio(
     answer = decide(asked, size=track.bytes, etag=track.etag)
     if answer.status == 412:
         raise Stale("precondition_failed", "The audio is another one than If-Match names.")
-    handle = None
-    if answer.length and asked.method == "GET":
-        handle = await _opened(deps, track)
-    return Plan(track, listener, answer, handle)
+    if not answer.length or asked.method != "GET":
+        return Plan(track, listener, answer, None, b"")
+    handle = await _opened(deps, track)
+    try:
+        first = await handle.blob.read(answer.start, min(BLOCK, answer.length))
+    except BaseException:  # also a cancellation: who asked has left, and the file must not stay on loan
+        deps.blobs.release(handle)
+        raise
+    return Plan(track, listener, answer, handle, first)
 
 
 async def send_audio(deps: Deps, plan: Plan, method: str, receive: Receive, send: Send) -> None:
@@ -127,12 +138,13 @@ async def _send_blocks(deps: Deps, plan: Plan, handle: Handle, receive: Receive,
     heard = Heard(listener.user_id, track.id, listener.listen)
     position, end = plan.answer.start, plan.answer.start + plan.answer.length
     left: asyncio.Task[None] | None = None
+    block = plan.first
     try:
-        while block := await handle.blob.read(position, min(BLOCK, end - position)):
+        while block:
             after = position + len(block)
             message = {"type": "http.response.body", "body": block, "more_body": after < end}
             # Nothing is in the way of the first block, so nothing needs to watch it.
-            await (send(message) if left is None else asyncio.wait_for(send(message), STALLED_SECONDS))
+            await (send(message) if left is None else asyncio.wait_for(send(message), deps.stalled_seconds))
             # After the last block the server reports the end as if the listener had hung up.
             if left is not None and left.done() and after < end:
                 return
@@ -141,6 +153,7 @@ async def _send_blocks(deps: Deps, plan: Plan, handle: Handle, receive: Receive,
             if position == end or not await _still_playable(deps, plan):
                 return
             left = left or asyncio.create_task(_hung_up(receive))
+            block = await handle.blob.read(position, min(BLOCK, end - position))
     except (TimeoutError, Unavailable):
         # The listener does not read, or the store fails. Returning without the rest makes the server hang up.
         return

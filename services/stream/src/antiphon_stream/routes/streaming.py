@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from antiphon_common.errors import ServiceError
 from antiphon_common.web.answers import json_answer
 from antiphon_common.web.identity import Anyone, User, Verifier
 from antiphon_common.web.problems import documented
 from antiphon_stream import queries
 from antiphon_stream.domain import Variant
 from antiphon_stream.ports import Deps
-from antiphon_stream.routes.audio import Plan, plan_audio, send_audio
+from antiphon_stream.routes.audio import REFUSAL, Plan, plan_audio, send_audio
 from antiphon_stream.schemas import ResolvedOut, ResolveIn
 
 
@@ -79,6 +80,8 @@ async def get_audio(
     ticket: Signature = None,
 ) -> Response:
     """The audio of a track, whole or one byte range of it (RFC 9110); by token or by signed address."""
+    if isinstance(refusal := request.scope.get(REFUSAL), ServiceError):
+        raise refusal
     verifier: Verifier = request.app.state.verifier
     plan = await plan_audio(deps, verifier, request.scope, track_id, variant, ticket)
     return AudioAnswer(deps, plan, request.method)

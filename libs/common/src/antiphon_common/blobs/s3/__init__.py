@@ -17,11 +17,12 @@ says which setting to mend.
 import asyncio
 import hashlib
 import tempfile
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 from antiphon_common.blobs import BlobInfo, checked_key
 from antiphon_common.blobs.s3.address import Address
@@ -38,6 +39,8 @@ _CLEANING_SECONDS = 3.0
 class S3Blobs:
     """One bucket."""
 
+    is_local = False
+
     def __init__(self, url: str, *, stale: timedelta = _STALE) -> None:
         address = Address.of(url)
         self._reader = Reader(address)
@@ -47,6 +50,7 @@ class S3Blobs:
 
     async def start(self) -> None:
         await self._reader.start()
+        await self._reader.ping()
 
     async def stop(self) -> None:
         if self._cleaning:
@@ -80,15 +84,10 @@ class S3Blobs:
     @asynccontextmanager
     async def local_copy(self, key: str) -> AsyncIterator[Path]:
         blob = await self.open(key)
-        expected = await self._writer.checksum(key)
-        with tempfile.NamedTemporaryFile(prefix="antiphon-blob-") as file:
-            summing = _Checksum(expected)
-            for offset in range(0, blob.size, _COPY_AT_ONCE):
-                data = await blob.read(offset, min(_COPY_AT_ONCE, blob.size - offset))
-                await asyncio.to_thread(file.write, data)
-                await asyncio.to_thread(summing.add, data)
-            file.flush()
-            summing.check()
+        with _buffering():
+            file = await asyncio.to_thread(_temporary)
+        with file:
+            await self._download(blob, key, file)
             yield Path(file.name)
 
     async def signed_address(self, key: str, *, seconds: int) -> str:
@@ -96,12 +95,39 @@ class S3Blobs:
         await self.open(key)
         return await self._writer.sign(key, seconds)
 
+    async def _download(self, blob: Range, key: str, file: IO[bytes]) -> None:
+        summing = _Checksum(await self._writer.checksum(key))
+
+        def keep(data: bytes) -> None:
+            file.write(data)
+            summing.add(data)
+
+        for offset in range(0, blob.size, _COPY_AT_ONCE):
+            data = await blob.read(offset, _COPY_AT_ONCE)
+            with _buffering():
+                await asyncio.to_thread(keep, data)
+        with _buffering():
+            await asyncio.to_thread(file.flush)
+        summing.check()
+
     async def _take_back(self, sending: Sending) -> None:
         # A store that hangs must not hold up who waits for the bad news: then it goes on behind.
         cleaning = asyncio.create_task(sending.take_back())
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         await asyncio.wait([cleaning], timeout=_CLEANING_SECONDS)
+
+
+def _temporary() -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix="antiphon-blob-")
+
+
+@contextmanager
+def _buffering() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("blob_unavailable", "The stored file cannot be copied to this machine.") from error
 
 
 class _Checksum:
@@ -123,19 +149,14 @@ class _Checksum:
         """Raise `Unavailable` when these are not the bytes that were stored."""
         if self._expected is None:
             return
-        wanted, _, count = self._expected.partition("-")
-        digests = b"".join(part.digest() for part in self._parts)
-        whole = len(self._parts) == 1 and not count
-        if not whole:
-            if int(count or 1) != len(self._parts):
-                return  # stored by another program in parts of another size: nothing to compare with
-            digests = hashlib.sha256(digests).digest()
-        if b64decode(wanted) != digests:
-            raise Unavailable("blob_broken", f"The stored file is not what was stored ({_short(digests)}).")
-
-
-def _short(digest: bytes) -> str:
-    return b64encode(digest).decode()[:8]
+        wanted, _, parts = self._expected.partition("-")
+        if parts and int(parts) != len(self._parts):
+            return  # somebody else stored it in parts of another size: there is nothing to compare with
+        digest = b"".join(part.digest() for part in self._parts)
+        if parts:
+            digest = hashlib.sha256(digest).digest()
+        if b64decode(wanted) != digest:
+            raise Unavailable("blob_broken", "The stored file is not what was stored.")
 
 
 __all__ = ["S3Blobs"]

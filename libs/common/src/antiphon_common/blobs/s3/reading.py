@@ -86,7 +86,7 @@ class Reader:
     @property
     def _store(self) -> S3Store:
         if self._opened is None:
-            raise RuntimeError("the blob store was not started")
+            raise Unavailable("blob_unavailable", "The file store is not there yet.")
         return self._opened
 
 
