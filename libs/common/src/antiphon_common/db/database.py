@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from antiphon_common.db.schema import check_schema
-from antiphon_common.errors import Unavailable
+from antiphon_common.errors import Conflict, ServiceError, Unavailable
+from antiphon_common.schemes import WrongUrl
 
 
 class Database:
@@ -40,9 +41,9 @@ class Database:
 
         Raises `Unavailable` when there is none to be had.
         """
-        with self._translated():
+        with Translated(self._dialect, self.url):
             if self._unchecked:
-                await self._check()
+                await self._check_late(self._unchecked)
             engine = self._snapshots if snapshot else self._reader
             async with engine.connect() as connection:
                 yield connection
@@ -50,9 +51,9 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        with self._translated():
+        with Translated(self._dialect, self.url):
             if self._unchecked:
-                await self._check()
+                await self._check_late(self._unchecked)
             async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
 
@@ -62,47 +63,51 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def start(self) -> None:
-        """Refuse a database that will not do. One that does not answer may come later; until then calls fail."""
+        """Look at the database once. `Unavailable` when it does not answer (it may yet); when waiting would
+        not help, `WrongUrl` (it refuses what the URL says) or `Conflict` (its schema is not ours).
+        """
         if self.is_sqlite:
             await self._dialect.prepare(self.url)
         if self._unchecked:
-            try:
-                await self.ping()
-            except Unavailable as error:
-                if error.code != "database_unavailable":
-                    raise
+            with Translated(self._dialect, self.url, starting=True):
+                await self._check(self._unchecked)
 
     async def stop(self) -> None:
         await self._reader.dispose()
         await self._writer.dispose()
 
-    async def _check(self) -> None:
-        package = self._unchecked
+    async def _check(self, package: str) -> None:
         async with self._reader.connect() as connection:
-            if package:
-                await check_schema(connection, package)
+            await check_schema(connection, package)
         self._unchecked = None
 
-    def _translated(self) -> "Translated":
-        return Translated(self._dialect, self.url)
+    async def _check_late(self, package: str) -> None:
+        # The database was away when the service started. Now nobody is there who would read why it ends.
+        try:
+            await self._check(package)
+        except Conflict as error:
+            raise Unavailable(error.code, error.detail, retry_after=5) from error
 
 
 class Translated:
     """Turns the vendor's way of saying "not now" into `Unavailable`; everything else passes."""
 
-    __slots__ = ("_dialect", "_url")
+    __slots__ = ("_dialect", "_starting", "_url")
 
-    def __init__(self, dialect: Any, url: str) -> None:
+    def __init__(self, dialect: Any, url: str, *, starting: bool = False) -> None:
         self._dialect = dialect
         self._url = url
+        self._starting = starting
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is None or isinstance(error, Unavailable):
+        if error is None or isinstance(error, ServiceError):
             return
         if refusal := self._dialect.refusal(error, self._url):
+            if self._starting:
+                raise WrongUrl(self._url, refusal) from error
             raise Unavailable("database_refused", refusal, retry_after=2) from error
         if self._dialect.is_away(error):
             raise Unavailable(

@@ -36,7 +36,8 @@ _LOCK_WAIT = "60s"
 def migrate(package: str, url: str) -> None:
     """Bring the database at `url` to the newest schema of `package`; nothing happens when it is there.
 
-    Raises `Unavailable` when the schema is newer than the code, or the database does not answer.
+    Raises `Conflict` when the schema is newer than the code, `Unavailable` when the database does not answer,
+    and `WrongUrl` when it refuses what the URL says.
     """
 
     def upgrade(connection: Connection) -> None:
@@ -118,7 +119,7 @@ def _on(url: str, work: Callable[[Connection], T]) -> T:
             return work(connection)
     # A thread of its own, because the caller's may have a running loop.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, _on_postgres(parsed, work)).result()
+        return thread.submit(asyncio.run, _on_postgres(url, work)).result()
 
 
 @contextmanager
@@ -132,12 +133,13 @@ def _sqlite(url: URL) -> Iterator[Connection]:
         engine.dispose()
 
 
-async def _on_postgres(url: URL, work: Callable[[Connection], T]) -> T:
+async def _on_postgres(url: str, work: Callable[[Connection], T]) -> T:
     from antiphon_common.db import postgres  # noqa: PLC0415 - its driver is not everywhere
 
-    arguments = postgres.connect_args(url, statement_timeout="0", lock_timeout=_LOCK_WAIT)
+    parsed = make_url(url)
+    arguments = postgres.connect_args(parsed, statement_timeout="0", lock_timeout=_LOCK_WAIT)
     engine = create_async_engine(
-        url.difference_update_query(["pool_size"]), poolclass=NullPool, hide_parameters=True,
+        parsed.difference_update_query(["pool_size"]), poolclass=NullPool, hide_parameters=True,
         connect_args=arguments | {"command_timeout": None},
     )  # fmt: skip
 
@@ -149,7 +151,7 @@ async def _on_postgres(url: URL, work: Callable[[Connection], T]) -> T:
             return work(connection)
 
     try:
-        with Translated(postgres, str(url)):
+        with Translated(postgres, url, starting=True):
             async with engine.begin() as connection:
                 return await connection.run_sync(locked)
     finally:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from antiphon_common.errors import Unavailable
+from antiphon_common.errors import Conflict
 
 
 def revisions(package: str) -> list[str]:
@@ -22,10 +22,10 @@ def present(connection: Connection) -> str | None:
 
 
 def refuse_newer(found: str | None, package: str) -> None:
-    """Raise `Unavailable` when the database has a schema that this code does not know."""
+    """Raise `Conflict` when the database has a schema that this code does not know."""
     known = revisions(package)
     if found is not None and found not in known:
-        raise Unavailable(
+        raise Conflict(
             "database_schema_newer",
             f"The schema is {found}, newer than this version of {package} knows (up to {known[-1]}): "
             "run the newer version, or restore the backup made before the upgrade.",
@@ -33,12 +33,12 @@ def refuse_newer(found: str | None, package: str) -> None:
 
 
 async def check_schema(connection: AsyncConnection, package: str) -> None:
-    """Raise `Unavailable` unless the database has the newest schema that the code knows."""
+    """Raise `Conflict` unless the database has the newest schema that the code knows."""
     found = await connection.run_sync(present)
     refuse_newer(found, package)
     newest = revisions(package)[-1]
     if found != newest:
-        raise Unavailable(
+        raise Conflict(
             "database_schema_older",
             f"The schema is {found or 'empty'} and {newest} is needed: run `python -m {package} migrate`.",
         )
