@@ -22,6 +22,9 @@ RETRY_SECONDS = (1, 10, 60)
 DELIVERY_LIMIT = 20
 """Deliveries of one message before it is a dead letter."""
 
+LISTED = 1000
+"""Dead letters that are listed unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -77,16 +80,19 @@ class Bus(Protocol):
         """Bind a durable queue to these event types and handle its messages one after the other."""
 
     async def depth(self, consumer: str) -> int:
-        """Messages waiting for this consumer, those being handled and retried included."""
+        """Messages waiting for this consumer, with those being retried and those in the hands of this bus."""
 
-    async def dead_letters(self, consumer: str) -> Sequence[DeadLetter]:
-        """What this consumer could not handle, oldest first."""
+    async def dead_count(self, consumer: str) -> int:
+        """How many messages this consumer could not handle."""
 
-    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
-        """Put these dead letters back into the queue; how many there were."""
+    async def dead_letters(self, consumer: str, *, limit: int = LISTED) -> Sequence[DeadLetter]:
+        """What this consumer could not handle, oldest first, at most `limit`."""
 
-    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
-        """Forget these dead letters; how many there were."""
+    async def redrive(self, consumer: str, ids: Sequence[str] | None) -> int:
+        """Put these dead letters, or all, back into the queue; how many there were."""
+
+    async def discard(self, consumer: str, ids: Sequence[str] | None) -> int:
+        """Forget these dead letters, or all; how many there were."""
 
 
 _ADAPTERS = {
@@ -107,6 +113,7 @@ def open_bus(url: str) -> Bus:
 
 __all__ = [
     "DELIVERY_LIMIT",
+    "LISTED",
     "RETRY_SECONDS",
     "Bus",
     "DeadLetter",

@@ -10,11 +10,10 @@ exists with other arguments is refused in one sentence that names it.
 import asyncio
 from collections.abc import Sequence
 
-from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus import RETRY_SECONDS, DeadLetter, Envelope, Handler, Unroutable, topology
-from antiphon_common.bus.letters import Letters
+from antiphon_common.bus import LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler, Unroutable, topology
+from antiphon_common.bus.letters import Letters, ready
 from antiphon_common.bus.link import Link, quiet
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.bus.subscription import Subscription
@@ -90,14 +89,17 @@ class AmqpBus:
     async def depth(self, consumer: str) -> int:
         return await self._count(consumer) or await self._count(consumer)
 
-    async def dead_letters(self, consumer: str) -> Sequence[DeadLetter]:
-        return await self._letters.list(consumer)
+    async def dead_count(self, consumer: str) -> int:
+        return await self._letters.count(consumer)
 
-    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
-        return await self._letters.redrive(consumer, frozenset(ids))
+    async def dead_letters(self, consumer: str, *, limit: int = LISTED) -> Sequence[DeadLetter]:
+        return await self._letters.list(consumer, limit)
 
-    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
-        return await self._letters.discard(consumer, frozenset(ids))
+    async def redrive(self, consumer: str, ids: Sequence[str] | None) -> int:
+        return await self._letters.redrive(consumer, None if ids is None else frozenset(ids))
+
+    async def discard(self, consumer: str, ids: Sequence[str] | None) -> int:
+        return await self._letters.discard(consumer, None if ids is None else frozenset(ids))
 
     async def _count(self, consumer: str) -> int:
         # In the direction that messages travel, so that none slips by: waiting, in hand, postponed.
@@ -105,9 +107,9 @@ class AmqpBus:
         ladder = [topology.retry_queue(consumer, seconds) for seconds in RETRY_SECONDS]
         try:
             async with self._sending.brief() as channel:
-                waiting = await _ready(channel, consumer)
+                waiting = await ready(channel, consumer)
                 in_hand = await subscription.in_hand() if subscription else 0
-                postponed = sum([await _ready(channel, queue) for queue in ladder])
+                postponed = sum([await ready(channel, queue) for queue in ladder])
         except NotFound:
             return 0
         return waiting + in_hand + max(postponed, subscription.postponed() if subscription else 0)
@@ -143,8 +145,3 @@ class AmqpBus:
     async def _meet(self, link: Link) -> None:
         if not await link.has_exchanges(topology.shared()):
             await link.declare(topology.shared())
-
-
-async def _ready(channel: Channel, queue: str) -> int:
-    declared = await channel.queue_declare(queue, passive=True)
-    return declared.message_count or 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, DeadLetter, Envelope, Handler
+from antiphon_common.bus import DELIVERY_LIMIT, LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler
 from antiphon_common.bus.journal import Delivery, Journal
 from antiphon_common.errors import ServiceError, Unavailable
 
@@ -75,13 +75,16 @@ class InprocBus:
     async def depth(self, consumer: str) -> int:
         return await self._journal.depth(consumer)
 
-    async def dead_letters(self, consumer: str) -> Sequence[DeadLetter]:
-        return await self._journal.dead_letters(consumer)
+    async def dead_count(self, consumer: str) -> int:
+        return await self._journal.dead_count(consumer)
 
-    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
+    async def dead_letters(self, consumer: str, *, limit: int = LISTED) -> Sequence[DeadLetter]:
+        return await self._journal.dead_letters(consumer, limit)
+
+    async def redrive(self, consumer: str, ids: Sequence[str] | None) -> int:
         return await self._journal.redrive(consumer, ids)
 
-    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
+    async def discard(self, consumer: str, ids: Sequence[str] | None) -> int:
         return await self._journal.discard(consumer, ids)
 
     async def _consume(self, consumer: str, handler: Handler) -> None:

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS delivery (
 CREATE INDEX IF NOT EXISTS ix_delivery_waiting ON delivery (consumer, seq) WHERE died_at IS NULL;
 CREATE INDEX IF NOT EXISTS ix_delivery_dead ON delivery (consumer, seq) WHERE died_at IS NOT NULL;
 """
+_DEAD = " WHERE consumer = ? AND died_at IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,33 +152,36 @@ class Journal:
         query = "SELECT count(*) FROM delivery WHERE consumer = ? AND died_at IS NULL"
         return int(await self._do(lambda db: db.execute(query, (consumer,)).fetchone()[0]))
 
-    async def dead_letters(self, consumer: str) -> list[DeadLetter]:
+    async def dead_count(self, consumer: str) -> int:
+        query = "SELECT count(*) FROM delivery WHERE consumer = ? AND died_at IS NOT NULL"
+        return int(await self._do(lambda db: db.execute(query, (consumer,)).fetchone()[0]))
+
+    async def dead_letters(self, consumer: str, limit: int) -> list[DeadLetter]:
         query = (
             "SELECT seq, type, code, detail, died_at, body FROM delivery"
-            " WHERE consumer = ? AND died_at IS NOT NULL ORDER BY seq"
+            " WHERE consumer = ? AND died_at IS NOT NULL ORDER BY seq LIMIT ?"
         )
-        rows = await self._do(lambda db: db.execute(query, (consumer,)).fetchall())
+        rows = await self._do(lambda db: db.execute(query, (consumer, limit)).fetchall())
         return [
             DeadLetter(str(seq), consumer, kind, code, detail, datetime.fromtimestamp(died_at, UTC), body)
             for seq, kind, code, detail, died_at, body in rows
         ]
 
-    async def redrive(self, consumer: str, ids: Sequence[str]) -> int:
-        query = (
-            "UPDATE delivery SET died_at = NULL, code = NULL, detail = NULL, attempts = 0, due_at = 0"
-            " WHERE consumer = ? AND died_at IS NOT NULL AND seq = ?"
-        )
-        count = await self._each(query, consumer, ids)
+    async def redrive(self, consumer: str, ids: Sequence[str] | None) -> int:
+        query = "UPDATE delivery SET died_at = NULL, code = NULL, detail = NULL, attempts = 0, due_at = 0"
+        count = await self._dead(query, consumer, ids)
         self.watch(consumer).set()
         return count
 
-    async def discard(self, consumer: str, ids: Sequence[str]) -> int:
-        return await self._each(
-            "DELETE FROM delivery WHERE consumer = ? AND died_at IS NOT NULL AND seq = ?", consumer, ids
-        )
+    async def discard(self, consumer: str, ids: Sequence[str] | None) -> int:
+        return await self._dead("DELETE FROM delivery", consumer, ids)
 
-    async def _each(self, query: str, consumer: str, ids: Sequence[str]) -> int:
+    async def _dead(self, change: str, consumer: str, ids: Sequence[str] | None) -> int:
+        """Change these dead letters, or all."""
+        if ids is None:
+            return await self._do(lambda db: db.execute(change + _DEAD, (consumer,)).rowcount)
         keys = [(consumer, int(key)) for key in ids if key.isdecimal()]
+        query = change + _DEAD + " AND seq = ?"
         return await self._do(lambda db: db.executemany(query, keys).rowcount if keys else 0)
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -1,8 +1,13 @@
-"""The dead letters of the `amqp:` bus: looked through by consuming them, put back by letting go of them."""
+"""The dead letters of the `amqp:` bus: looked through by consuming them, put back by letting go of them.
+
+A queue of the broker can only be read from its head, so whoever looks for one letter holds those before it
+until the end; they are back in their old order then. Two who look at the same time each see a part.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,83 +20,125 @@ from antiphon_common.bus.link import CALL_SECONDS, Link, translated
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.errors import NotFound, Unavailable
 
+# The most that can be held; who takes all of them never holds more than a window.
+_HELD = 65_535
+_WINDOW = 200
 # Nothing for so long: somebody else holds the rest.
 _IDLE_SECONDS = 1.0
 
 
 class Letters:
-    """What a consumer could not handle. Two who look at the same time each see a part."""
+    """What consumers could not handle."""
 
     def __init__(self, link: Link, outgoing: Outgoing) -> None:
         self._link = link
         self._outgoing = outgoing
 
-    async def list(self, consumer: str) -> list[DeadLetter]:
-        letters = []
-        async with self._reading(topology.dead_queue(consumer)) as (_, messages):
-            async for message in messages:
-                letters.append(_letter(consumer, message))  # noqa: PERF401 - an async comprehension hides the closing
+    async def count(self, consumer: str) -> int:
+        try:
+            async with self._link.brief() as channel:
+                return await ready(channel, topology.dead_queue(consumer))
+        except NotFound:
+            return 0
+
+    async def list(self, consumer: str, limit: int) -> list[DeadLetter]:
+        letters: list[DeadLetter] = []
+        async with self._reading(consumer, min(limit, _HELD)) as reading:
+            async for window in reading.windows():
+                letters += [_letter(consumer, message) for message in window]
         return letters
 
-    async def redrive(self, consumer: str, ids: frozenset[str]) -> int:
-        async with self._chosen(consumer, ids) as (channel, messages):
-            count = 0
-            async for message in messages:
-                properties = Basic.Properties(
-                    delivery_mode=2, content_type="application/json",
-                    message_type=message.header.properties.message_type,
-                )  # fmt: skip
-                parcel = Parcel(topology.sorter(consumer), consumer, message.body, properties)
-                if await self._outgoing.post([parcel]):
+    async def redrive(self, consumer: str, ids: frozenset[str] | None) -> int:
+        return await self._take(consumer, ids, again=True)
+
+    async def discard(self, consumer: str, ids: frozenset[str] | None) -> int:
+        return await self._take(consumer, ids, again=False)
+
+    async def _take(self, consumer: str, ids: frozenset[str] | None, *, again: bool) -> int:
+        """Take these letters, or all, out of the dead letters; `again` puts them into the queue before."""
+        taken = 0
+        if ids is not None and not ids:
+            return taken
+        async with self._reading(consumer, None if ids is None else _HELD) as reading:
+            async for window in reading.windows():
+                chosen = [message for message in window if ids is None or _id(message) in ids]
+                if again and await self._outgoing.post([_again(consumer, message) for message in chosen]):
                     raise Unavailable("bus_incomplete", "The consumer's queue is missing.")
-                await channel.basic_ack(message.delivery_tag or 0)
-                count += 1
-            return count
-
-    async def discard(self, consumer: str, ids: frozenset[str]) -> int:
-        async with self._chosen(consumer, ids) as (channel, messages):
-            count = 0
-            async for message in messages:
-                await channel.basic_ack(message.delivery_tag or 0)
-                count += 1
-            return count
+                await reading.forget(chosen)
+                taken += len(chosen)
+        return taken
 
     @contextlib.asynccontextmanager
-    async def _chosen(
-        self, consumer: str, ids: frozenset[str]
-    ) -> AsyncIterator[tuple[Channel, AsyncIterator[DeliveredMessage]]]:
-        async with self._reading(topology.dead_queue(consumer)) as (channel, messages):
-            yield channel, (message async for message in messages if _id(message) in ids)
-
-    @contextlib.asynccontextmanager
-    async def _reading(self, queue: str) -> AsyncIterator[tuple[Channel, AsyncIterator[DeliveredMessage]]]:
-        """All that is in a queue now. What was not acknowledged in the end is back in its place."""
+    async def _reading(self, consumer: str, limit: int | None) -> AsyncIterator["_Reading"]:
+        """What is in the queue now, at most `limit`. What is not forgotten is back in its place then."""
+        queue = topology.dead_queue(consumer)
+        count = await self.count(consumer)
         channel = await self._link.channel()
+        reading = _Reading(channel, queue, count if limit is None else min(count, limit))
         try:
             with translated():
-                yield channel, _all(channel, queue)
+                yield reading
         finally:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await asyncio.wait_for(channel.close(), CALL_SECONDS)
+        await self._returned(queue, reading.held)
+
+    async def _returned(self, queue: str, held: int) -> None:
+        """Letting go takes the broker a moment, after which the next look must see everything."""
+        deadline = time.monotonic() + CALL_SECONDS
+        while held and time.monotonic() < deadline:
+            async with self._link.brief() as channel:
+                if await ready(channel, queue) >= held:
+                    return
+            await asyncio.sleep(0.02)
 
 
-async def _all(channel: Channel, queue: str) -> AsyncIterator[DeliveredMessage]:
-    try:
-        with translated():
-            declared = await channel.queue_declare(queue, passive=True, timeout=CALL_SECONDS)
-    except NotFound:
-        return
-    count = declared.message_count or 0
-    if not count:
-        return
-    arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-    answer = await channel.basic_consume(queue, arrived.put, timeout=CALL_SECONDS)
-    for _ in range(count):
-        try:
-            yield await asyncio.wait_for(arrived.get(), _IDLE_SECONDS)
-        except TimeoutError:
-            break
-    await channel.basic_cancel(str(answer.consumer_tag), timeout=CALL_SECONDS)
+class _Reading:
+    """The messages of one queue, delivered to one channel."""
+
+    def __init__(self, channel: Channel, queue: str, count: int) -> None:
+        self.held = 0
+        self._channel = channel
+        self._queue = queue
+        self._count = count
+
+    async def windows(self) -> AsyncIterator[Sequence[DeliveredMessage]]:
+        """All messages, some at a time, oldest first."""
+        if not self._count:
+            return
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        await self._channel.basic_qos(prefetch_count=min(self._count, _HELD), timeout=CALL_SECONDS)
+        answer = await self._channel.basic_consume(self._queue, arrived.put, timeout=CALL_SECONDS)
+        window: list[DeliveredMessage] = []
+        for _ in range(self._count):
+            try:
+                window.append(await asyncio.wait_for(arrived.get(), _IDLE_SECONDS))
+            except TimeoutError:
+                break
+            self.held += 1
+            if len(window) == _WINDOW:
+                yield window
+                window = []
+        await self._channel.basic_cancel(str(answer.consumer_tag), timeout=CALL_SECONDS)
+        yield window
+
+    async def forget(self, messages: Sequence[DeliveredMessage]) -> None:
+        for message in messages:
+            await self._channel.basic_ack(message.delivery_tag or 0)
+        self.held -= len(messages)
+
+
+async def ready(channel: Channel, queue: str) -> int:
+    """Messages that the broker could deliver now."""
+    declared = await channel.queue_declare(queue, passive=True)
+    return declared.message_count or 0
+
+
+def _again(consumer: str, message: DeliveredMessage) -> Parcel:
+    properties = Basic.Properties(
+        delivery_mode=2, content_type="application/json", message_type=message.header.properties.message_type
+    )
+    return Parcel(topology.sorter(consumer), consumer, message.body, properties)
 
 
 def _id(message: DeliveredMessage) -> str:
