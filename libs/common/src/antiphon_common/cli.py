@@ -123,17 +123,16 @@ async def _dead_letters(settings: ServiceSettings, arguments: argparse.Namespace
 
 async def dead_letters(bus: Bus, action: str, consumer: str, ids: Sequence[str]) -> dict[str, Any]:
     """List, redrive or discard a consumer's dead letters; without ids, all of them."""
-    letters = await bus.dead_letters(consumer)
-    chosen = [letter.id for letter in letters if not ids or letter.id in ids]
     if action == "redrive":
-        return {"redriven": await bus.redrive(consumer, chosen)}
+        return {"redriven": await bus.redrive(consumer, ids or None)}
     if action == "discard":
-        return {"discarded": await bus.discard(consumer, chosen)}
+        return {"discarded": await bus.discard(consumer, ids or None)}
     items = [
         {"id": x.id, "type": x.type, "code": x.code, "detail": x.detail, "died_at": x.died_at}
-        for x in letters
+        for x in await bus.dead_letters(consumer)
+        if not ids or x.id in ids
     ]
-    return {"consumer": consumer, "items": items}
+    return {"consumer": consumer, "count": await bus.dead_count(consumer), "items": items}
 
 
 def openapi_document(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> bytes:
