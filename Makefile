@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check unit e2e bench lock schemas clean
+.PHONY: help setup run demo test check unit e2e bench servers servers-down lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -54,6 +54,12 @@ e2e: setup  ## only the journeys through the gateway
 
 bench: setup  ## measure the figures of docs/performance.md; ONLY= selects one
 	@$(BIN)/python -m bench
+
+servers:  ## install and start real servers on 127.0.0.1 without Docker; `python3 tools/servers --help`
+	@$(PYTHON) tools/servers install && $(PYTHON) tools/servers up
+
+servers-down:  ## stop them; their data stays
+	@$(PYTHON) tools/servers down
 
 lock: setup  ## resolve the dependencies again and write requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv lock --quiet --upgrade

@@ -1,0 +1,85 @@
+"""Elasticsearch: the small distribution of Maven Central, one node, without security because on loopback.
+
+It brings no Java and few modules, and refuses settings of those it lacks; index settings that work here
+work on a full one. The programs stay in the cache; each stack has its own configuration beside its data.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from servers.process import Launch
+from servers.server import Server, answers, environment
+from servers.stack import HOST, Stack
+
+VERSION = "8.19.16"
+_PREFERRED = (17, 21)  # what this version was made for; newer ones are taken when there is nothing else
+
+
+def programs(cache: Path) -> Path:
+    """Where installing unpacks it."""
+    return cache / f"elasticsearch-{VERSION}"
+
+
+def java_home() -> str:
+    """A Java of at least 17, the preferred versions first."""
+    found: dict[int, str] = {}
+    for release in sorted(Path("/usr/lib/jvm").glob("*/release")):
+        if version := re.search(r'^JAVA_VERSION="(\d+)', release.read_text(), re.MULTILINE):
+            found[int(version[1])] = str(release.parent)
+    order = [*_PREFERRED, *sorted(number for number in found if number > 17)]
+    return next((found[number] for number in order if number in found), "")
+
+
+def _missing(stack: Stack) -> str:
+    if not (programs(stack.cache) / "bin/elasticsearch").exists():
+        return "Elasticsearch"
+    return "" if java_home() else "Java 17"
+
+
+def _prepare(stack: Stack) -> None:
+    home = stack.home("elasticsearch")
+    for name in ("config", "data", "log", "tmp"):
+        if not (home / name).exists():
+            (home / name).mkdir(mode=0o700)
+            stack.give(home / name)
+    settings = {
+        "cluster.name": "antiphon", "node.name": "one", "path.data": home / "data", "path.logs": home / "log",
+        "network.host": HOST, "http.port": stack.port("elasticsearch"),
+        "transport.port": stack.port("elasticsearch-transport"), "discovery.type": "single-node",
+        "xpack.security.enabled": "false", "cluster.routing.allocation.disk.threshold_enabled": "false",
+        "node.store.allow_mmap": "false",
+    }  # fmt: skip
+    text = "".join(f"{name}: {value}\n" for name, value in settings.items())
+    stack.write(home / "config/elasticsearch.yml", text)
+    # a whole file instead of additions: the one it brings names another collector, and two are fatal
+    stack.write(
+        home / "config/jvm.options",
+        f"-Xms{stack.heap}\n-Xmx{stack.heap}\n-XX:+UseSerialGC\n-XX:+ExitOnOutOfMemoryError\n",
+    )
+    shipped = programs(stack.cache) / "config/log4j2.properties"
+    stack.write(home / "config/log4j2.properties", shipped.read_text())
+
+
+def _launch(stack: Stack) -> Launch:
+    home = stack.home("elasticsearch")
+    env = environment(
+        home, ES_JAVA_HOME=java_home(), ES_PATH_CONF=str(home / "config"), ES_TMPDIR=str(home / "tmp"),
+        CLI_JAVA_OPTS="-Xmx32m -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    )  # fmt: skip
+    return Launch([str(programs(stack.cache) / "bin/elasticsearch")], env)
+
+
+def _is_ready(stack: Stack) -> bool:
+    at = f"http://{HOST}:{stack.port('elasticsearch')}"
+    return answers(f"{at}/_cluster/health?wait_for_status=yellow&timeout=1s") == 200
+
+
+def _variables(stack: Stack) -> Mapping[str, str]:
+    return {"ELASTICSEARCH_URL": f"http://{HOST}:{stack.port('elasticsearch')}"}
+
+
+ELASTICSEARCH = Server(
+    "elasticsearch", ("elasticsearch", "elasticsearch-transport"), _missing, _prepare, _launch, _is_ready,
+    _variables, seconds=180,
+)  # fmt: skip
