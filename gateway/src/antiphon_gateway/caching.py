@@ -2,13 +2,13 @@
 
 Only answers without an identity come here (see `policy.Public`), under a key of everything that was sent
 upstream. An event purges by tag; a fetch that began before a purge is neither stored nor joined after it,
-so a private thing never comes back from the cache.
+so a private thing never comes back from the cache. What stands for "before" is the store's mark of the
+tags, so this holds for all gateways of one store, whichever of them hears the event.
 """
 
 import asyncio
 import hashlib
 import random
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
@@ -20,7 +20,6 @@ from antiphon_gateway.problems import Refused
 
 MAX_BODY = 1024 * 1024
 STALE_ON_ERROR_SECONDS = 300.0
-_PURGE_MEMORY_SECONDS = 60.0
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -70,34 +69,8 @@ Fetch = Callable[[], Awaitable[Fetched]]
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    began: int
+    mark: str
     task: "asyncio.Task[Fetched | Remembered]"
-
-
-class _Purges:
-    """Which tags were purged when, for as long as a fetch may be under way."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._count = 0
-        self._by_tag: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    @property
-    def count(self) -> int:
-        return self._count
-
-    def note(self, tags: Collection[str]) -> None:
-        self._count += 1
-        now = self._now()
-        for tag in tags:
-            self._by_tag[tag] = (self._count, now)
-            self._by_tag.move_to_end(tag)
-        while self._by_tag and next(iter(self._by_tag.values()))[1] < now - _PURGE_MEMORY_SECONDS:
-            self._by_tag.popitem(last=False)
-
-    def since(self, count: int, tags: Collection[str]) -> bool:
-        """Whether one of the tags was purged after this count."""
-        return count < self._count and any(self._by_tag.get(tag, (0, 0))[0] > count for tag in tags)
 
 
 class AnswerCache:
@@ -107,7 +80,6 @@ class AnswerCache:
         self._store = store
         self._now = now
         self._log = log
-        self._purges = _Purges(now)
         self._flights: dict[str, _Flight] = {}
 
     async def start(self) -> None:
@@ -120,7 +92,6 @@ class AnswerCache:
 
     async def purge(self, tags: Collection[str]) -> None:
         """Forget every answer that is made of one of these."""
-        self._purges.note(tags)
         await self._store.purge(tags)
 
     async def get(
@@ -132,26 +103,26 @@ class AnswerCache:
         now = self._now()
         if held and now < held.fresh_until:
             return held
-        flight = self._flight(key, seconds=seconds, tags=tags, fetch=fetch)
+        mark = await self._store.mark(tags)
+        flight = self._flight(key, mark, seconds=seconds, tags=tags, fetch=fetch)
         if held and now < held.stale_until:
             return held
         try:
             found = await asyncio.shield(flight.task)
         except Refused:
-            if held and not self._purges.since(flight.began, tags):
+            if held and await self._store.mark(tags) == flight.mark:
                 return held
             raise
         if held and isinstance(found, Fetched) and found.status >= 500:
             return held
         return found
 
-    def _flight(self, key: str, *, seconds: float, tags: Collection[str], fetch: Fetch) -> _Flight:
+    def _flight(self, key: str, mark: str, *, seconds: float, tags: Collection[str], fetch: Fetch) -> _Flight:
         flying = self._flights.get(key)
-        if flying and not self._purges.since(flying.began, tags):
+        if flying and flying.mark == mark:
             return flying
-        began = self._purges.count
-        task = asyncio.create_task(self._fetch(key, began, seconds=seconds, tags=tags, fetch=fetch))
-        flight = self._flights[key] = _Flight(began, task)
+        task = asyncio.create_task(self._fetch(key, mark, seconds=seconds, tags=tags, fetch=fetch))
+        flight = self._flights[key] = _Flight(mark, task)
 
         def landed(done: "asyncio.Task[Fetched | Remembered]") -> None:
             if self._flights.get(key) is flight:
@@ -164,22 +135,19 @@ class AnswerCache:
         return flight
 
     async def _fetch(
-        self, key: str, began: int, *, seconds: float, tags: Collection[str], fetch: Fetch
+        self, key: str, mark: str, *, seconds: float, tags: Collection[str], fetch: Fetch
     ) -> Fetched | Remembered:
         try:
             found = await fetch()
         except Refused as refused:
             await self._drop_if_gone(key, refused.status)
             raise
-        if not _may_be_remembered(found) or self._purges.since(began, tags):
+        if not _may_be_remembered(found):
             await self._drop_if_gone(key, found.status)
             return found
         remembered = _remember(found, seconds=seconds, now=self._now())
         lifetime = remembered.stale_until - self._now() + STALE_ON_ERROR_SECONDS
-        await self._store.set(key, remembered.to_bytes(), seconds=lifetime, tags=tags)
-        if self._purges.since(began, tags):
-            # The purge ran while the store was writing and may have missed what was written.
-            await self._store.delete(key)
+        await self._store.set(key, remembered.to_bytes(), seconds=lifetime, tags=tags, mark=mark)
         return remembered
 
     async def _drop_if_gone(self, key: str, status: int) -> None:

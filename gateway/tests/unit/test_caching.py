@@ -25,10 +25,12 @@ class Store(MemoryCache):
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def set(self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = ()) -> None:
+    async def set(
+        self, key: str, value: bytes, *, seconds: float, tags: Collection[str] = (), mark: str | None = None
+    ) -> None:
         self.writing.set()
         await self.go_on.wait()
-        await super().set(key, value, seconds=seconds, tags=tags)
+        await super().set(key, value, seconds=seconds, tags=tags, mark=mark)
 
 
 def cache(store: Store) -> AnswerCache:
