@@ -5,11 +5,13 @@ request moves it on by its share of the window and is refused when that would be
 """
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
+from antiphon_common.schemes import open_by_scheme
 from antiphon_gateway.policy import Rate
 from antiphon_gateway.problems import Refused
 
@@ -32,6 +34,12 @@ class Limit:
         if limit.count <= 0 or limit.window <= 0:
             raise ValueError("a limit is count/seconds, both above zero")
         return limit
+
+    def share(self, instances: int) -> "Limit":
+        """What each of so many gateways may allow, so that together they allow no more than the limit."""
+        if self.count >= instances:
+            return Limit(self.count // instances, self.window)
+        return Limit(1, math.ceil(self.window * instances / self.count))
 
 
 LIMITS: Mapping[str, Limit] = {
@@ -58,24 +66,52 @@ class Decision:
 class Buckets(Protocol):
     """The port. Every implementation is atomic: of many callers at once no more than the limit pass."""
 
+    async def start(self) -> None:
+        """Make ready to be used."""
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+
+    async def ping(self) -> None:
+        """Raise `Unavailable`, saying why, while the limits are not held together with other gateways."""
+
     async def take(self, key: str, limit: Limit) -> Decision:
         """Take one token."""
 
 
 class MemoryBuckets:
-    """Buckets inside one gateway, at most `size` of them; the one used longest ago is forgotten first.
+    """`memory:` — buckets inside one gateway of so many; at most `size`, the one used longest ago goes first.
 
     Failure policy: it cannot be away. Forgetting a bucket fills it, so `size` is far above the number of
-    addresses that one gateway talks to within a window.
+    addresses that one gateway talks to within a window. With other gateways it holds its share of the limit.
     """
 
-    def __init__(self, *, now: Callable[[], float], size: int = 100_000) -> None:
+    def __init__(
+        self,
+        url: str = "memory:",  # noqa: ARG002 - adapters are made from their URL
+        instances: int = 1,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        size: int = 100_000,
+    ) -> None:
+        self._instances = instances
         self._now = now
         self._size = size
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
+    async def start(self) -> None:
+        """Always ready."""
+
+    async def stop(self) -> None:
+        self._full_at.clear()
+
+    async def ping(self) -> None:
+        """Always there."""
+
     async def take(self, key: str, limit: Limit) -> Decision:
         now = self._now()
+        if self._instances > 1:
+            limit = limit.share(self._instances)
         step = limit.window / limit.count
         full_at = max(now, self._full_at.get(key, now)) + step
         wait = full_at - now - limit.window
@@ -87,6 +123,19 @@ class MemoryBuckets:
         if len(self._full_at) > self._size:
             self._full_at.popitem(last=False)
         return Decision(allowed=True, remaining=int(-wait / step + 1e-6), wait=0.0)
+
+
+_REDIS = ("antiphon_gateway.redis_buckets:RedisBuckets", "redis")
+_ADAPTERS = {
+    "memory": ("antiphon_gateway.ratelimit:MemoryBuckets", ""),
+    "redis": _REDIS,
+    "rediss": _REDIS,
+}
+
+
+def open_buckets(url: str, instances: int) -> Buckets:
+    """The buckets for a URL: `memory:`, or `redis://[[user]:password@]host[:port][/number]` to share them."""
+    return cast(Buckets, open_by_scheme(_ADAPTERS, url, instances))
 
 
 class RateLimiter:
