@@ -3,17 +3,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check unit e2e bench servers servers-down lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit e2e bench servers servers-down lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
 HOST ?= 127.0.0.1
 BIN := .venv/bin
+STACK = $(BIN)/python tools/stack --data $(or $(DATA),data-server)
 MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
 K ?=
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  variables: PORT=8080 HOST=127.0.0.1 DATA=data (run, demo), K= (unit), ONLY= (bench), PYTHON=python3"
 
 setup: .venv/ready  ## make the virtual environment from requirements.lock
@@ -32,8 +33,23 @@ setup: .venv/ready  ## make the virtual environment from requirements.lock
 run: setup  ## start an empty platform on http://HOST:PORT, data in DATA (./data)
 	@exec $(BIN)/antiphon run --host $(HOST) --port $(PORT) --data $(or $(DATA),data)
 
-demo: setup  ## start the platform with a demo library, data in DATA (./data-demo)
-	@exec $(BIN)/antiphon demo --host $(HOST) --port $(PORT) --data $(or $(DATA),data-demo)
+demo: setup  ## start the platform with a demo library, data in DATA (./data-demo); PROFILE=server: load it into `make up`
+	@$(if $(filter server,$(PROFILE)),exec $(STACK) demo,exec $(BIN)/antiphon demo --host $(HOST) --port $(PORT) --data $(or $(DATA),data-demo))
+
+up: setup  ## start everything on real servers behind http://HOST:PORT, data in DATA (./data-server)
+	@exec $(STACK) up --host $(HOST) --port $(PORT)
+
+down:  ## stop what `make up` started; nothing is lost
+	@exec $(STACK) down
+
+ps:  ## what runs of it, where, and how large it is
+	@exec $(STACK) ps
+
+logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
+	@exec $(STACK) logs $(SERVICE)
+
+restart:  ## restart SERVICE=
+	@exec $(STACK) restart $(SERVICE)
 
 test: setup check unit  ## everything that must hold: lint, types, import rules, shape, every test
 

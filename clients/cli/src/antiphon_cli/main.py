@@ -18,6 +18,7 @@ from antiphon_cli.client import ApiError, Client, ServerAway
 from antiphon_cli.credentials import Credentials
 from antiphon_cli.failures import Failure
 from antiphon_cli.importing import Report, import_folder
+from antiphon_cli.loading import load_demo
 from antiphon_cli.screen import ImportScreen, console, out, print_json, show_hits, show_report
 
 _EXIT_CODES = (
@@ -51,9 +52,19 @@ def run(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data")) 
     _run(hosting.run(data=data, host=host, port=port), loop_factory=hosting.new_event_loop)
 
 
-@app.command(epilog="Example: antiphon demo --data /tmp/demo")
-def demo(host: Host = "127.0.0.1", port: Port = 8080, data: Data = Path("data-demo")) -> None:
+@app.command(epilog="Example: antiphon demo --data /tmp/demo   (or, into one that runs: --server http://...)")
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    data: Data = Path("data-demo"),
+    server: Annotated[
+        str | None, typer.Option(help="Load the library into the platform at this address instead.")
+    ] = None,
+) -> None:
     """Start the platform with a small library made for it."""
+    if server:
+        _run(load_demo(server, data))
+        return
     from antiphon_cli import hosting  # noqa: PLC0415 - as above
 
     _run(hosting.demo(data=data, host=host, port=port), loop_factory=hosting.new_event_loop)

@@ -1,0 +1,231 @@
+"""What an operator does with a stack: up, down, ps, logs, restart, scale, exec, env."""
+
+import os
+import shlex
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from stack import accounts, edge, environment, own_servers, starting, supervision
+from stack.house import MOST_INSTANCES, PROCESSES, House, Process, StackError, write_private
+from stack.launch import launch
+from stack.servers import Servers
+
+_LEAST_FREE = 1 << 30
+
+
+def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
+    """Start everything, or what is missing of it, and say where it is."""
+    house = _house(data, host, port, environ)
+    began = time.monotonic()
+    with _step("servers"):
+        servers = own_servers.start(house) if house.own_servers else Servers.of(environ)
+        servers.check()
+        servers.save(house)
+    with _step("accounts"):
+        accounts.make(house, servers)
+    ran = supervision.running(house)
+    changed = _write(house, servers)
+    with _step("migrations"):
+        starting.migrate(house)
+    with _step("processes"):
+        edge.configure(house)
+        supervision.configure(house)
+        supervision.start(house)
+        for process in (p for kind in changed if ran for p in house.processes(kind)):
+            supervision.stop_process(house, process.name)
+            supervision.start_process(house, process.name)
+        starting.wait_until_ready(house)
+    _say_where(house, servers, time.monotonic() - began)
+
+
+def down(data: Path) -> None:
+    """Stop every process. A stack that does not run is no matter; nothing is deleted."""
+    house = House.load(data)
+    if supervision.running(house):
+        with _step("processes"):
+            supervision.stop(house)
+    else:
+        print(f"no process of the stack in {data} is running")
+    if house.own_servers:
+        with _step("servers"):
+            own_servers.stop(house)
+
+
+def ps(data: Path) -> None:
+    """One line a process: state, process id, age, memory, address."""
+    house = House.load(data)
+    states = supervision.processes(house)
+    total = 0
+    print(f"{'process':12} {'state':9} {'pid':>7} {'up':>9} {'memory':>9}  address")
+    for name, address in [
+        ("edge", f"{house.host}:{house.port}"),
+        *((p.name, p.address) for p in house.processes()),
+    ]:
+        info = states.get(name, {"statename": "ABSENT", "pid": 0, "now": 0, "start": 0})
+        memory = supervision.resident(info["pid"]) if info["pid"] else 0
+        total += 0 if name == "edge" else memory
+        age = f"{info['now'] - info['start']} s" if info["pid"] else ""
+        what = f"{info['statename'].lower():9} {info['pid'] or '':>7} {age:>9} {memory / 1e6:6.0f} MB"
+        print(f"{name:12} {what}  {address}")
+    print(f"{'':12} {'':9} {'':>7} {'all ours':>9} {total / 1e6:6.0f} MB")
+
+
+def logs(data: Path, kind: str) -> None:
+    """Follow the logs of one kind of process, or of all; Ctrl-C ends it."""
+    house = House.load(data)
+    names = [p.name for p in _chosen(house, kind)] if kind not in ("", "edge") else []
+    if kind in ("", "edge"):
+        names = ["edge", *([p.name for p in house.processes()] if not kind else [])]
+    files = [str(house.logs / f"{name}.log") for name in names]
+    os.execvp("tail", ["tail", "-n", "50", "-F", *files])
+
+
+def restart(data: Path, kind: str) -> None:
+    """Restart one kind of process, instance by instance, the next when the one before is ready again."""
+    house = House.load(data)
+    for process in _chosen(house, kind):
+        supervision.stop_process(house, process.name)
+        supervision.start_process(house, process.name)
+        starting.wait_until_ready(house, [process])
+        print(f"{process.name} is ready again")
+
+
+def scale(data: Path, kind: str, count: int) -> None:
+    """So many instances of a kind; the gateway (or the edge) is told their addresses."""
+    house = House.load(data)
+    if not _chosen(house, kind) or not 1 <= count <= MOST_INSTANCES:
+        raise StackError(f"1 to {MOST_INSTANCES} instances are possible, not {count}")
+    gone = [p.name for p in house.processes(kind) if p.number > count]
+    house = replace(house, instances={**house.instances, kind: count})
+    house.save()
+    changed = _write(house, Servers.load(house))
+    edge.configure(house)
+    supervision.configure(house)
+    # Whoever sends requests hears of it first, and what is no longer asked stops last.
+    starting.wait_until_ready(house, starting.start_missing(house, keep=gone))
+    supervision.reload_edge(house)
+    for name in changed:
+        restart(data, name)
+    supervision.start(house)
+    print(f"{count} x {kind}: {', '.join(house.addresses(kind))}")
+
+
+def demo(data: Path) -> None:
+    """Load the demo library through the edge, as any user would, and say what to try."""
+    house = House.load(data)
+    supervision.processes(house)
+    antiphon = str(_antiphon())
+    os.execv(antiphon, [antiphon, "demo", "--server", house.url, "--data", str(house.data)])
+
+
+def env(data: Path, kind: str) -> None:
+    """Print the settings of a process as shell words, to run one by hand."""
+    house = House.load(data)
+    process = _chosen(house, kind)[0]
+    told = environment.environment(house, Servers.load(house), process)
+    for name, value in sorted(told.items()):
+        if name.startswith(f"{process.kind.upper()}_"):
+            print(f"export {name}={shlex.quote(value)}")
+
+
+def execute(data: Path, kind: str, arguments: list[str]) -> None:
+    """Become one command of a service in its environment, for example `republish --to search`."""
+    house = House.load(data)
+    launch(house.environment_file(_chosen(house, kind)[0]), kind, arguments)
+
+
+def _house(data: Path, host: str, port: int, environ: Mapping[str, str]) -> House:
+    """The stack in this directory, ready to be started. Raises `StackError` when it cannot be."""
+    if (data / "catalog.db").exists():
+        raise StackError(f"{data} belongs to an embedded platform; choose another DATA=")
+    if not 1024 <= port <= 65000:
+        raise StackError(f"PORT={port}: choose one between 1024 and 65000")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        # Only the way through is open: no file in it is anybody's but ours.
+        data.chmod(0o711)
+        for part in ("run", "logs", "secrets", "run/environment"):
+            (data / part).mkdir(exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(data).free
+    except OSError as error:
+        raise StackError(f"cannot use {data} for data: {error.strerror}; choose another by DATA=") from error
+    if free < _LEAST_FREE:
+        raise StackError(
+            f"{data} has {free >> 20} MB free and 1024 are needed; make room, or choose another DATA="
+        )
+    instances: Mapping[str, int] = {}
+    if (data / "stack.json").exists():
+        before = House.load(data)
+        instances = before.instances
+        if supervision.running(before) and (before.port, before.host) != (port, host):
+            raise StackError(f"the stack in {data} runs on {before.url}; `make down DATA={data}` stops it")
+    own = own_servers.are_wanted(environ)
+    house = House(data, port, host, own, instances, environment.overrides(environ))
+    if not supervision.running(house):
+        _ports_are_free(house)
+    house.save()
+    return house
+
+
+def _ports_are_free(house: House) -> None:
+    wanted = [(house.host, house.port), *(("127.0.0.1", p.port) for p in house.processes())]
+    for host, port in wanted:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((host, port))
+            except OSError as error:
+                text = f"cannot listen on {host}:{port}: {error.strerror}; choose another by PORT= or HOST="
+                raise StackError(text) from error
+
+
+def _write(house: House, servers: Servers) -> list[str]:
+    """Write what each process is told; the kinds that are told something new."""
+    changed = []
+    for process in house.processes():
+        file = house.environment_file(process)
+        told = environment.as_file(environment.environment(house, servers, process))
+        if file.exists() and file.read_text("utf-8") != told and process.kind not in changed:
+            changed.append(process.kind)
+        write_private(file, told)
+    return changed
+
+
+def _chosen(house: House, kind: str) -> list[Process]:
+    if kind not in PROCESSES:
+        raise StackError(f"SERVICE={kind}: there are {', '.join(PROCESSES)}")
+    return list(house.processes(kind))
+
+
+def _say_where(house: House, servers: Servers, seconds: float) -> None:
+    for name, (host, port) in servers.addresses().items():
+        print(f"  {name:14} {host}:{port}")
+    for process in house.processes():
+        print(f"  {process.name:14} http://{process.address}")
+    print(f"Antiphon is at {house.url}  (ready after {seconds:.0f} s; data: {house.data})")
+    if (house.secrets("auth") / "bootstrap").exists():
+        print("There is no administrator yet. Make one:")
+        print(f"  {_antiphon()} admin create you@example.org --server {house.url} --data {house.data}")
+
+
+def _antiphon() -> Path:
+    return Path(sys.executable).with_name("antiphon")
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    began = time.monotonic()
+    print(f"{name} ...", end=" ", flush=True)
+    try:
+        yield
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f"{time.monotonic() - began:.1f} s", flush=True)

@@ -1,0 +1,78 @@
+"""nginx before everything: its configuration, filled in from deploy/nginx for this stack."""
+
+import grp
+import os
+import pwd
+import shutil
+import string
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.house import ROOT, House, StackError
+
+TEMPLATES = ROOT / "deploy" / "nginx"
+
+
+def find_nginx() -> str:
+    """The program. Raises `StackError` when it is not installed."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise StackError("nginx is missing: `make servers` installs it, or `apt-get install nginx-light`")
+    return found
+
+
+def command(house: House) -> list[str]:
+    """How the edge is run; in the foreground, everything it writes under `run/edge`."""
+    return [find_nginx(), "-p", str(prefix(house)), "-c", "nginx.conf", "-e", "stderr"]
+
+
+def prefix(house: House) -> Path:
+    return house.run / "edge"
+
+
+def configure(house: House) -> None:
+    """Write the configuration and let nginx look at it. Raises `StackError` with what it says."""
+    values = {
+        "USER": _user(),
+        "RUN": str(prefix(house)),
+        "LISTEN": f"[{house.host}]:{house.port}" if ":" in house.host else f"{house.host}:{house.port}",
+        "GATEWAY": upstreams(house.addresses("gateway")),
+        "STREAM": upstreams(house.addresses("stream")),
+    }
+    conf = prefix(house) / "conf.d"
+    conf.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fill(TEMPLATES / "nginx.conf.template", prefix(house) / "nginx.conf", values)
+    for template in (TEMPLATES / "templates").glob("*.template"):
+        fill(template, conf / template.stem, values)
+    check(house)
+
+
+def check(house: House) -> None:
+    """`nginx -t`."""
+    done = subprocess.run([*command(house), "-t", "-q"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackError(f"nginx refuses its configuration: {done.stderr.strip()}")
+
+
+def upstreams(addresses: list[str]) -> str:
+    """What stands after `server` in an upstream block, for one address or several."""
+    return "; server ".join(addresses)
+
+
+def fill(template: Path, target: Path, values: Mapping[str, str]) -> None:
+    """What envsubst does in the nginx image: only the named variables, and only as `${NAME}`."""
+
+    class Braced(string.Template):
+        # nginx's own variables are `$name`; they must stay.
+        pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"
+
+    target.write_text(Braced(template.read_text("utf-8")).substitute(values), "utf-8")
+
+
+def _user() -> str:
+    """Whoever parses what strangers send is nobody; only root can and must say so."""
+    if os.geteuid() != 0:
+        return ""
+    nobody = pwd.getpwnam("nobody")
+    return f"user {nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name};"
