@@ -17,7 +17,8 @@ from antiphon_common.bus.letters import Letters, ready
 from antiphon_common.bus.link import Link, quiet
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.bus.subscription import Subscription
-from antiphon_common.errors import NotFound, ServiceError, Unavailable
+from antiphon_common.errors import Forbidden, NotFound, Unavailable
+from antiphon_common.schemes import WrongUrl
 
 
 class AmqpBus:
@@ -29,6 +30,7 @@ class AmqpBus:
 
     def __init__(self, url: str) -> None:
         quiet()
+        self._url = url
         self._sending = Link(url, "publish")
         self._receiving = Link(url, "consume")
         self._outgoing = Outgoing(self._sending)
@@ -42,11 +44,8 @@ class AmqpBus:
         self._receiving.start()
         try:
             await self.ping()
-        except Unavailable:
-            pass  # services start in any order: until the broker is there, `ping` tells of it
-        except ServiceError:
-            await self.stop()
-            raise
+        except Forbidden as error:
+            raise WrongUrl(self._url, error.detail) from error
 
     async def stop(self) -> None:
         subscriptions, self._subscriptions = self._subscriptions, {}

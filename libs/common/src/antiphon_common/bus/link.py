@@ -18,6 +18,7 @@ from yarl import URL
 
 from antiphon_common.bus.topology import Topology
 from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
+from antiphon_common.schemes import WrongUrl
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 5.0
@@ -49,7 +50,10 @@ class translated:  # noqa: N801 - reads like the function it is
 def _category(error: BaseException) -> ServiceError:
     said = str(error)
     if isinstance(error, aiormq.exceptions.ProbableAuthenticationError):
-        return Forbidden("bus_refused", "The broker refuses the user or password of the bus URL.")
+        return Forbidden("bus_refused", "The broker refuses the user or the password.")
+    if isinstance(error, aiormq.exceptions.InvalidFrameError) and "Connection.Close" in said:
+        # All that the library tells of an answer which it did not expect when the virtual host is opened.
+        return Forbidden("bus_refused", "The virtual host is missing, or the user may not use it.")
     if isinstance(error, aiormq.exceptions.ChannelAccessRefused):
         return Forbidden("bus_forbidden", f"The broker does not allow this: {said}")
     if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
@@ -75,11 +79,21 @@ class _Cuttable(TransportFactory):
             self._writer.transport.abort()
 
 
+def _checked(url: str) -> URL:
+    try:
+        parsed = URL(url)
+    except ValueError as error:
+        raise WrongUrl(url, str(error)) from error
+    if not parsed.host:
+        raise WrongUrl(url, "it should be amqp://user:password@host:port/vhost")
+    return parsed
+
+
 class Link:
     """One connection, shared by the channels of one duty."""
 
     def __init__(self, url: str, duty: str) -> None:
-        self._url = URL(url).update_query(heartbeat=str(_HEARTBEAT_SECONDS), name=duty)
+        self._url = _checked(url).update_query(heartbeat=str(_HEARTBEAT_SECONDS), name=duty)
         self._connection: aiormq.Connection | None = None
         self._transport = _Cuttable()
         self._lock = asyncio.Lock()
