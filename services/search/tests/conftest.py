@@ -12,6 +12,14 @@ from antiphon_search.app import create_app
 from antiphon_search.settings import Settings
 
 
+@pytest.fixture(params=["tantivy", "elasticsearch"])
+def index_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An unused index of every engine, for tests of what all of them promise."""
+    if request.param == "elasticsearch":
+        return str(request.getfixturevalue("elasticsearch_url"))
+    return f"tantivy://{tmp_path}/index"
+
+
 @pytest.fixture
 def settings(urls: dict[str, str], tmp_path: Path, migrated: Migrated) -> Settings:
     """Settings of a migrated, empty service. Its deadline is generous, for a busy machine."""

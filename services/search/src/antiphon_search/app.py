@@ -13,6 +13,7 @@ from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.app import service_app
 from antiphon_common.web.identity import JwksClient, Verifier
 from antiphon_search.adapters import open_index
+from antiphon_search.adapters.guarding import Breaker
 from antiphon_search.adapters.indexing import Indexer
 from antiphon_search.consumers import HANDLERS
 from antiphon_search.ports import Deps
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
         deps=Deps(
             database=database,
             index=index,
-            index_timeout_s=settings.index_timeout_s,
+            guard=Breaker(settings.index_timeout_s),
             completeness=indexer.completeness,
         ),
         routers=[router],

@@ -4,10 +4,10 @@ The index only names ids. What is shown, and whether the caller may see it, is r
 know of a withdrawal before the index does.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -31,7 +31,6 @@ from antiphon_search.domain import (
 from antiphon_search.ports import Deps
 from antiphon_search.tables import DocumentRow
 
-T = TypeVar("T")
 Shown = dict[str, Any]
 
 DEEPEST = 1000
@@ -51,7 +50,7 @@ async def search(deps: Deps, question: Question, kinds: Sequence[Kind]) -> Shown
     """The best hits of each kind, the best of all, and what was meant. Raises `Unavailable`."""
     query = read_query(question.typed)
     request = SearchRequest(query, tuple(kinds), question.filters, question.limit)
-    found = await _in_time(deps, deps.index.search(request))
+    found = await deps.guard.ask(partial(deps.index.search, request))
     _refuse_to_find_nothing_by_mistake(deps, total=sum(group.total for group in found.groups.values()))
     best_first = found.best_first()
     documents = await _documents(deps.database, [hit.id for hit in best_first], question.filters.viewer)
@@ -75,7 +74,7 @@ async def search_kind(deps: Deps, question: Question, kind: Kind, cursor: str | 
     limit = min(question.limit, DEEPEST - offset)
     query = read_query(question.typed)
     request = SearchRequest(query, (kind,), question.filters, limit, offset)
-    found = await _in_time(deps, deps.index.search(request))
+    found = await deps.guard.ask(partial(deps.index.search, request))
     group = found.groups[kind]
     _refuse_to_find_nothing_by_mistake(deps, total=group.total)
     documents = await _documents(deps.database, [hit.id for hit in group.hits], question.filters.viewer)
@@ -95,7 +94,8 @@ async def suggest(deps: Deps, question: Question) -> Shown:
     """Names that begin like what was typed, none of them twice. Raises `Unavailable`."""
     query = read_query(question.typed)
     # Some hits share a name (a title track and its album), so more are asked for than are shown.
-    hits = await _in_time(deps, deps.index.suggest(query, question.filters, limit=4 * question.limit))
+    asked = partial(deps.index.suggest, query, question.filters, limit=4 * question.limit)
+    hits = await deps.guard.ask(asked)
     documents = await _documents(deps.database, [hit.id for hit in hits], question.filters.viewer)
     items: dict[str, Shown] = {}
     for hit in hits:
@@ -115,14 +115,6 @@ async def current_events(_: Database) -> AsyncIterator[Event]:
     nothing: tuple[Event, ...] = ()
     for event in nothing:
         yield event
-
-
-async def _in_time(deps: Deps, answer: Awaitable[T]) -> T:
-    """The index's answer. Raises `Unavailable` when there is none in time."""
-    try:
-        return await asyncio.wait_for(answer, deps.index_timeout_s)
-    except TimeoutError as error:
-        raise Unavailable("index_unavailable", "The search index does not answer.", retry_after=1) from error
 
 
 def _refuse_to_find_nothing_by_mistake(deps: Deps, *, total: int) -> None:

@@ -1,6 +1,7 @@
 """Remembers documents, counts and what the index does not hold yet: rows in, dataclasses out."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -8,12 +9,13 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox
+from antiphon_common.db import Database, inbox, insert_for
 from antiphon_search.domain import Counts, Document, Entry, Kind
-from antiphon_search.ports import Change
+from antiphon_search.ports import Batch, Change
 from antiphon_search.tables import INBOX, CountsRow, DocumentRow, IndexStateRow
 
 _ONLY = 1
+_BEFORE_ALL = UUID(int=0)
 
 
 class SqlDocuments:
@@ -24,8 +26,14 @@ class SqlDocuments:
         self.changed = False
 
     async def revision(self, document_id: UUID) -> int:
-        row = await self._session.get(DocumentRow, document_id, with_for_update=True)
-        return row.revision if row else 0
+        # Two instances may hear of a new thing at once: with an empty row there is one that both can lock.
+        empty = insert_for(self._session, DocumentRow).values(
+            id=document_id, kind="", revision=0, deleted=True, public=False, title="", artists=[], extra="",
+            genres=[], popularity=0, shown={}, version=0, dirty=False,
+        )  # fmt: skip
+        await self._session.execute(empty.on_conflict_do_nothing())
+        row = await self._session.get_one(DocumentRow, document_id, with_for_update=True)
+        return row.revision
 
     async def put(self, entry: Entry) -> None:
         document = entry.document
@@ -61,6 +69,7 @@ class SqlDocuments:
     def _touch(self, row: DocumentRow) -> None:
         row.version += 1
         row.dirty = True
+        row.refused = None
         self.changed = True
 
 
@@ -71,8 +80,12 @@ class SqlCounts:
         self._session = session
 
     async def find(self, track_id: UUID) -> Counts:
-        row = await self._session.get(CountsRow, track_id, with_for_update=True)
-        return Counts(row.plays, row.plays_revision, row.likes, row.likes_revision) if row else Counts()
+        none = insert_for(self._session, CountsRow).values(
+            track_id=track_id, plays=0, plays_revision=0, likes=0, likes_revision=0
+        )
+        await self._session.execute(none.on_conflict_do_nothing())
+        row = await self._session.get_one(CountsRow, track_id, with_for_update=True)
+        return Counts(row.plays, row.plays_revision, row.likes, row.likes_revision)
 
     async def save(self, track_id: UUID, counts: Counts) -> None:
         await self._session.merge(
@@ -89,30 +102,63 @@ class SqlBacklog:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def stamp(self) -> int:
+    async def next_batch(self, limit: int) -> Batch:
         row = await self._session.get(IndexStateRow, _ONLY)
-        return row.stamp if row else 0
+        after = row.walked_to if row else None
+        # Half of a batch is the walk's, so that neither it nor what changes meanwhile waits for the other.
+        query = select(DocumentRow).where(DocumentRow.dirty).limit(limit if after is None else limit // 2)
+        waiting = {_change(row) for row in await self._session.scalars(query)}
+        walked: Sequence[Change] = ()
+        if after is not None:
+            walked = await self.walk(after, limit // 2)
+        full = len(walked) == limit // 2
+        return Batch(
+            stamp=row.stamp if row else None,
+            waiting=tuple(waiting),
+            walked=tuple(change for change in walked if change not in waiting),
+            walking=after is not None,
+            walked_to=walked[-1].id if full else None,
+            more=full or len(waiting) >= limit // 2,
+        )
 
-    async def next_changes(self, limit: int) -> Sequence[Change]:
-        query = select(DocumentRow).where(DocumentRow.dirty).limit(limit)
-        return [_change(row) for row in await self._session.scalars(query)]
-
-    async def done(self, changes: Sequence[Change], *, stamp: int) -> None:
-        await self._session.merge(IndexStateRow(id=_ONLY, stamp=stamp))
+    async def done(self, batch: Batch, refused: Mapping[UUID, str]) -> bool:
+        state = update(IndexStateRow).where(IndexStateRow.id == _ONLY, IndexStateRow.stamp == batch.stamp)
+        connection = await self._session.connection()
+        moved = await connection.execute(
+            state.values(stamp=IndexStateRow.stamp + 1, walked_to=batch.walked_to)
+        )
+        if moved.rowcount != 1:
+            return False
         table = DocumentRow.__table__
         clean = (
             update(DocumentRow)
             .where(table.c.id == bindparam("which"), table.c.version == bindparam("at"))
-            .values(dirty=False)
-            .execution_options(synchronize_session=False)
+            .values(dirty=False, refused=bindparam("why"))
         )
-        connection = await self._session.connection()
-        await connection.execute(clean, [{"which": change.id, "at": change.version} for change in changes])
+        noted = [*batch.waiting, *(change for change in batch.walked if change.id in refused)]
+        # In one order, so that two instances never wait for each other.
+        marks = [
+            {"which": change.id, "at": change.version, "why": refused.get(change.id)}
+            for change in sorted(noted, key=lambda change: change.id)
+        ]
+        if marks:
+            await connection.execute(clean, marks)
+        return True
 
-    async def begin_anew(self) -> None:
-        await self._session.merge(IndexStateRow(id=_ONLY, stamp=0))
-        again = update(DocumentRow).where(~DocumentRow.deleted)
-        await self._session.execute(again.values(dirty=True, version=DocumentRow.version + 1))
+    async def locked_stamp(self) -> int:
+        # An index of another database never has a stamp like ours, because the first one is any number.
+        first = insert_for(self._session, IndexStateRow).values(id=_ONLY, stamp=secrets.randbelow(2**30))
+        await self._session.execute(first.on_conflict_do_nothing())
+        row = await self._session.get_one(IndexStateRow, _ONLY, with_for_update=True)
+        return row.stamp
+
+    async def begin_anew(self, *, stamp: int) -> None:
+        await self._session.merge(IndexStateRow(id=_ONLY, stamp=stamp, walked_to=_BEFORE_ALL))
+
+    async def walk(self, after: UUID | None, limit: int) -> Sequence[Change]:
+        row = DocumentRow
+        query = select(row).where(row.id > (after or _BEFORE_ALL)).order_by(row.id).limit(limit)
+        return [_change(row) for row in await self._session.scalars(query)]
 
 
 class SqlUnit:

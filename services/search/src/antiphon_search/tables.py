@@ -17,7 +17,8 @@ class Base(DeclarativeBase):
 class DocumentRow(Base):
     """One findable thing, or the tombstone of one.
 
-    `version` counts what happened to the row here; it is `dirty` until the index holds that version.
+    `version` counts what happened to the row here; it is `dirty` until the index holds that version, or has
+    `refused` it for the reason that is given.
     """
 
     __tablename__ = "document"
@@ -37,6 +38,7 @@ class DocumentRow(Base):
     shown: Mapped[dict[str, Any]] = mapped_column(Json)
     version: Mapped[int]
     dirty: Mapped[bool]
+    refused: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         Index("ix_document_dirty", "id", sqlite_where=text("dirty"), postgresql_where=text("dirty")),
@@ -56,12 +58,16 @@ class CountsRow(Base):
 
 
 class IndexStateRow(Base):
-    """One row: the stamp of the last batch that both the index and these tables know of."""
+    """One row: the stamp of the last batch that both the index and these tables know of.
+
+    While the index is filled anew, `walked_to` is the last id of the walk through all documents.
+    """
 
     __tablename__ = "index_state"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     stamp: Mapped[int]
+    walked_to: Mapped[UUID | None] = mapped_column(Uuid)
 
 
 INBOX = inbox_table(Base.metadata)

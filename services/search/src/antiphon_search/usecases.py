@@ -21,9 +21,10 @@ from antiphon_search.ports import Unit
 
 async def apply_track(unit: Unit, event: TrackChanged) -> None:
     """A track as it is now."""
+    # The counts first, as `count_plays` does: two instances that lock in one order never wait for each other.
+    counts = await unit.counts.find(event.subject)
     if event.revision < await unit.documents.revision(event.subject):
         return
-    counts = await unit.counts.find(event.subject)
     document = Document(
         id=event.subject,
         kind="track",

@@ -77,6 +77,11 @@ class House:
         await publish(self._settings.bus_url, events)
         await drained(self._settings.bus_url, "search")
         await eventually(self._waiting, lambda waiting: waiting == 0)
+        # The walk of a new index may still be on its way to find that there is nothing more.
+        await eventually(self._unknown, lambda status: status == 200)
+
+    async def _unknown(self) -> int:
+        return (await self.client.get("/api/search/suggest?q=zzzzzz")).status_code
 
     async def _waiting(self) -> int:
         database = Database(self._settings.database_url)

@@ -1,7 +1,7 @@
 """The quality suite: one list of queries and what they must find, for every adapter of the index port."""
 
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 import pytest
 import pytest_asyncio
 
+from antiphon_common.testing.isolation import elasticsearch_alias
+from antiphon_common.testing.servers import Servers
 from antiphon_search.adapters import open_index
 from antiphon_search.domain import (
     KINDS,
@@ -21,11 +23,12 @@ from antiphon_search.domain import (
     popularity,
     read_query,
 )
-from antiphon_search.ports import SearchIndex
+from antiphon_search.ports import Change, SearchIndex
 
 _DATA: dict[str, Any] = tomllib.loads((Path(__file__).parent / "quality.toml").read_text())
 _NAMES = UUID("6f1a4b8e-0000-4000-8000-000000000000")
-ADAPTERS = ("tantivy",)
+_DELETED = frozenset(_DATA["deleted"])
+ADAPTERS = ("tantivy", "elasticsearch")
 
 
 def _id(slug: str) -> UUID:
@@ -61,13 +64,26 @@ class Answer:
     suggested: list[str]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ADAPTERS)
-async def index(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[SearchIndex]:
-    opened = open_index(f"{request.param}://{tmp_path_factory.mktemp('index')}")
+@pytest.fixture(scope="module", params=ADAPTERS)
+def url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
+) -> Iterator[str]:
+    """An unused index of each engine, for all rows."""
+    if request.param == "tantivy":
+        yield f"tantivy://{tmp_path_factory.mktemp('index')}"
+        return
+    with elasticsearch_alias(servers.need("elasticsearch")["ELASTICSEARCH_URL"]) as alias:
+        yield alias
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def index(url: str) -> AsyncIterator[SearchIndex]:
+    opened = open_index(url)
     await opened.start()
-    await opened.apply(list(DOCUMENTS.values()), [], stamp=1)
+    await opened.wipe(stamp=1)
+    gone = [Change(document.id, 2, None) for slug, document in DOCUMENTS.items() if slug in _DELETED]
+    await opened.apply([Change(x.id, 1, x) for x in DOCUMENTS.values()], stamp=2)
+    await opened.apply(gone, stamp=3)
     yield opened
     await opened.stop()
 

@@ -5,9 +5,14 @@ from typing import cast
 from antiphon_common.schemes import open_by_scheme
 from antiphon_search.ports import SearchIndex
 
-_ADAPTERS = {"tantivy": ("antiphon_search.adapters.tantivy_index:TantivyIndex", "")}
+_ELASTICSEARCH = ("antiphon_search.adapters.elasticsearch_index:ElasticsearchIndex", "")
+_ADAPTERS = {
+    "tantivy": ("antiphon_search.adapters.tantivy_index:TantivyIndex", ""),
+    "elasticsearch": _ELASTICSEARCH,
+    "elasticsearch+https": _ELASTICSEARCH,
+}
 
 
 def open_index(url: str) -> SearchIndex:
-    """The index for a URL: `tantivy:///directory`."""
+    """The index for a URL: `tantivy:///directory` or `elasticsearch://user:password@host:port/alias`."""
     return cast(SearchIndex, open_by_scheme(_ADAPTERS, url))

@@ -7,7 +7,7 @@ opens it anew. All work runs in threads of this adapter, which the engine leaves
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from antiphon_search.domain import (
     terms_of,
 )
 from antiphon_search.domain import Query as TypedQuery
+from antiphon_search.ports import Change
 
 T = TypeVar("T")
 
@@ -68,13 +69,14 @@ class TantivyIndex:
         await self.count()
 
     async def stamp(self) -> int | None:
-        return await self._read(self._stamp)
+        return await self._write(self._stamp)
 
-    async def apply(self, puts: Sequence[Document], deletes: Sequence[UUID], *, stamp: int) -> None:
-        await self._write(self._apply, puts, deletes, stamp)
+    async def apply(self, changes: Sequence[Change], *, stamp: int, more: bool = False) -> Mapping[UUID, str]:  # noqa: ARG002
+        # A commit is a matter of milliseconds here: there is nothing to save when `more` follows.
+        return await self._write(self._apply, changes, stamp)
 
-    async def wipe(self) -> None:
-        await self._write(self._wipe)
+    async def wipe(self, *, stamp: int) -> None:
+        await self._write(self._wipe, stamp)
 
     async def search(self, request: SearchRequest) -> Found:
         return await self._read(self._search, request)
@@ -100,7 +102,7 @@ class TantivyIndex:
             self._index = self._opened()
             self._index.searcher().search(Query.all_query(), limit=1)
         except (ValueError, OSError):
-            self._wipe()
+            self._empty()
 
     def _opened(self) -> Index:
         index = Index(self._schema, path=str(self._directory), reuse=True)
@@ -115,22 +117,27 @@ class TantivyIndex:
         self._writer = None
         self._index = None
 
-    def _wipe(self) -> None:
+    def _wipe(self, stamp: int) -> None:
+        self._empty()
+        self._apply([], stamp)
+
+    def _empty(self) -> None:
         self._writer = None
         self._index = None
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, exist_ok=True)
         self._index = self._opened()
 
-    def _apply(self, puts: Sequence[Document], deletes: Sequence[UUID], stamp: int) -> None:
+    def _apply(self, changes: Sequence[Change], stamp: int) -> Mapping[UUID, str]:
+        rows, refused = self._rows(changes)
         try:
             index = self._index or self._opened()
             writer = self._writer or index.writer(_HEAP_BYTES, 1)
             self._index, self._writer = index, writer
-            for gone in (*deletes, *(document.id for document in puts)):
-                writer.delete_documents_by_term("id", gone.hex)
-            for document in puts:
-                writer.add_document(Row.from_dict(_row(document), self._schema))
+            for change in changes:
+                writer.delete_documents_by_term("id", change.id.hex)
+            for row in rows:
+                writer.add_document(row)
             writer.delete_documents_by_term("id", _STAMP_ID)
             writer.add_document(Row.from_dict({"id": _STAMP_ID, "stamp": stamp}, self._schema))
             writer.commit()
@@ -140,9 +147,23 @@ class TantivyIndex:
             self._writer = None
             self._index = None
             raise
+        return refused
+
+    def _rows(self, changes: Sequence[Change]) -> tuple[list[Row], dict[UUID, str]]:
+        rows: list[Row] = []
+        refused: dict[UUID, str] = {}
+        for change in changes:
+            try:
+                if change.document:
+                    rows.append(Row.from_dict(_row(change.document), self._schema))
+            except (ValueError, OverflowError) as error:
+                refused[change.id] = str(error)
+        return rows, refused
 
     def _stamp(self) -> int | None:
-        searcher = self._ready().searcher()
+        # Every step begins here, so here is opened what a failure has closed.
+        self._index = self._index or self._opened()
+        searcher = self._index.searcher()
         hits = searcher.search(Query.term_query(self._schema, "id", _STAMP_ID), limit=1).hits
         return int(searcher.doc(hits[0][1])["stamp"][0]) if hits else None
 

@@ -1,0 +1,48 @@
+"""What people are told while the index is away, slow or incomplete: 503 in time, never an empty answer."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+from antiphon_common.testing.running import running
+from antiphon_search.app import create_app
+from antiphon_search.settings import Settings
+
+
+class Stuck:
+    """An index that never answers."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def stamp(self) -> int | None:
+        return 0
+
+    async def search(self, _: object) -> None:
+        await asyncio.Event().wait()
+
+    async def suggest(self, *_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_stuck_index_is_a_503_within_300_milliseconds(settings: Settings) -> None:
+    app = create_app(Settings(**{**settings.model_dump(), "index_timeout_s": 0.28}))
+    async with running(app) as client:
+        app.state.deps = replace(app.state.deps, index=Stuck())
+        for path in ("", "/tracks", "/suggest"):
+            started = time.monotonic()
+            answer = await client.get(f"/api/search{path}?q=a")
+            took = time.monotonic() - started
+            assert (answer.status_code, answer.json()["code"]) == (503, "index_unavailable")
+            assert answer.headers["retry-after"] == "1"
+            assert took < 0.4
+
+
+async def test_an_index_that_may_lack_anything_never_says_that_there_is_nothing(settings: Settings) -> None:
+    app = create_app(settings)
+    async with running(app) as client:
+        app.state.deps = replace(app.state.deps, completeness=lambda: "partial")
+        for path in ("", "/tracks", "/suggest"):
+            answer = await client.get(f"/api/search{path}?q=a")
+            assert (answer.status_code, answer.json()["code"]) == (503, "index_behind")
