@@ -8,11 +8,19 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 
-class UnknownScheme(ValueError):
+class WrongUrl(ValueError):
+    """A setting that can never work. The text does not repeat the URL, which may hold a password."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(reason)
+        self.url = url
+
+
+class UnknownScheme(WrongUrl):
     """No adapter for this URL's scheme: the setting is wrong."""
 
 
-class MissingExtra(RuntimeError):
+class MissingExtra(WrongUrl):
     """The adapter exists, its library is not installed."""
 
 
@@ -24,7 +32,7 @@ def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: A
     """
     scheme = urlsplit(url).scheme
     if scheme not in table:
-        raise UnknownScheme(f"unknown scheme {scheme!r}; one of: {', '.join(sorted(table))}")
+        raise UnknownScheme(url, f"unknown scheme {scheme!r}; one of: {', '.join(sorted(table))}")
     target, extra = table[scheme]
     module, _, name = target.partition(":")
     try:
@@ -33,6 +41,6 @@ def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: A
         if (error.name or "").startswith("antiphon"):
             raise  # our own mistake, which no package would mend
         raise MissingExtra(
-            f"{scheme}: needs the extra {extra!r}: pip install 'antiphon-common[{extra}]'"
+            url, f"{scheme}: needs the extra {extra!r}: pip install 'antiphon-common[{extra}]'"
         ) from error
     return factory(url, *arguments)
