@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from antiphon_common.bus import open_bus
 from antiphon_common.cache import open_cache
 from antiphon_common.clock import SystemClock
-from antiphon_common.lifecycle import Loop, run_together
+from antiphon_common.lifecycle import Loop, Starter, run_together
 from antiphon_common.logs import open_log
 from antiphon_common.web.identity import JwksClient, Verifier
 from antiphon_gateway.access import Gatekeeper
@@ -82,20 +82,24 @@ def create_app(settings: Settings) -> Gateway:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with run_together(
-            access_log,
-            upstreams,
-            answers,
-            Purger(open_bus(settings.bus_url), answers),
-            Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
-            Loop("connection-guard", guard.sweep, interval=1.0, log=log),
-            Loop("access-log", access_log.flush, interval=0.25, log=log),
-        ):
+        starter = Starter(
+            (
+                access_log,
+                upstreams,
+                answers,
+                Purger(open_bus(settings.bus_url), answers),
+                Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
+                Loop("connection-guard", guard.sweep, interval=1.0, log=log),
+                Loop("access-log", access_log.flush, interval=0.25, log=log),
+            ),
+            log=log,
+        )
+        async with run_together(starter):
             log.info("started")
             yield
         log.info("stopped")
 
-    return Gateway(parts, guard=guard, lifespan=lifespan)
+    return Gateway(parts, guard=guard, lifespan=lifespan, stop_soon=operations.stop)
 
 
 def _upstreams(settings: Settings) -> Upstreams:

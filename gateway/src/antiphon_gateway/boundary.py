@@ -51,14 +51,23 @@ class Parts:
 
 
 class Gateway:
-    """The ASGI application. `guard` is what its server's connections answer to (see `serving`)."""
+    """The ASGI application. `guard` is what its server's connections answer to (see `serving`).
+
+    `stop_soon` is told before the end: the gateway is not ready from then on, and goes on answering.
+    """
 
     def __init__(
-        self, parts: Parts, *, guard: Guard, lifespan: Callable[[], AbstractAsyncContextManager[None]]
+        self,
+        parts: Parts,
+        *,
+        guard: Guard,
+        lifespan: Callable[[], AbstractAsyncContextManager[None]],
+        stop_soon: Callable[[], None],
     ) -> None:
         self._parts = parts
         self._lifespan = lifespan
         self.guard = guard
+        self.stop_soon = stop_soon
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

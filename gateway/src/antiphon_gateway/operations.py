@@ -25,6 +25,11 @@ class Operations:
         self._asked_at = float("-inf")
         self._missing: list[str] = []
         self._asking = asyncio.Lock()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """The gateway was told to end: it is not ready from now on, whatever it could still do."""
+        self._stopping = True
 
     async def healthz(self, exchange: Exchange) -> None:
         """The process lives."""
@@ -45,7 +50,7 @@ class Operations:
             if self._now() - self._asked_at > _KEPT_SECONDS:
                 self._missing = await self.missing()
                 self._asked_at = self._now()
-        missing = self._missing
+        missing = ["stopping"] if self._stopping else self._missing
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         await exchange.answer(503 if missing else 200, orjson.dumps(body), headers=_JSON)
 

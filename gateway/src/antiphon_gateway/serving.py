@@ -1,25 +1,20 @@
 """Runs a gateway: the one uvicorn configuration whose connections are guarded. Embedded and alone alike."""
 
 import argparse
-import sys
 from collections.abc import Callable
 
 import uvicorn
-from pydantic import ValidationError
 
+from antiphon_common.logs import open_log
+from antiphon_common.settings import read_settings, sentences
+from antiphon_common.web import serving
 from antiphon_gateway.boundary import Gateway
 from antiphon_gateway.settings import Settings
 
 
 def server(gateway: Gateway, settings: Settings) -> uvicorn.Server:
     """The server for a gateway; whoever runs it another way gives up the limits of `guard`."""
-    config = uvicorn.Config(
-        gateway, host=settings.host, port=settings.port, loop="uvloop", http=gateway.guard.protocol(),
-        ws="none", proxy_headers=False, server_header=False, access_log=False, log_level="warning",
-        log_config=None,
-        timeout_graceful_shutdown=5, lifespan="on",
-    )  # fmt: skip
-    return uvicorn.Server(config)
+    return uvicorn.Server(_config(gateway, settings))
 
 
 def main(create_app: Callable[[Settings], Gateway]) -> None:
@@ -28,11 +23,14 @@ def main(create_app: Callable[[Settings], Gateway]) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer requests until SIGTERM or SIGINT")
     parser.parse_args()
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"GATEWAY_{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-    server(create_app(settings), settings).run()
+    settings = read_settings(Settings)
+    with sentences(settings):
+        gateway = create_app(settings)
+        log = open_log("gateway", level=settings.log_level, file=settings.log_file)
+        serving.run(
+            _config(gateway, settings), on_stop=gateway.stop_soon, delay=settings.stop_delay_seconds, log=log
+        )
+
+
+def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
+    return serving.server_config(gateway, settings.host, settings.port, http=gateway.guard.protocol())

@@ -17,9 +17,9 @@ import antiphon_gateway.purging
 import antiphon_gateway.serving
 import antiphon_gateway.settings
 from antiphon_common.bus import open_bus
-from antiphon_common.cli import server_config
 from antiphon_common.db.migrations import migrate
 from antiphon_common.lifecycle import run_together
+from antiphon_common.web.serving import server_config
 from antiphon_embedded.composition import SERVICES, House, service_settings
 from antiphon_embedded.servers import QuietServer, Served, StartFailed, listen
 

@@ -8,17 +8,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import orjson
-import uvicorn
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from antiphon_common.bus import Bus, Envelope, open_bus
 from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
 from antiphon_common.db.database import Database
 from antiphon_common.db.migrations import migrate
-from antiphon_common.errors import ServiceError
-from antiphon_common.settings import ServiceSettings
+from antiphon_common.logs import open_log
+from antiphon_common.settings import ServiceSettings, read_settings, sentences
+from antiphon_common.web import serving
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -31,26 +30,16 @@ def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: s
     if arguments.command == "openapi":
         sys.stdout.buffer.write(openapi_document(create_app, settings_class))
         return
-    try:
-        settings = settings_class()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            prefix = settings_class.model_config.get("env_prefix", "")
-            print(f"{prefix}{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-    try:
+    settings = read_settings(settings_class)
+    with sentences(settings):
         _run(create_app, settings, package, arguments)
-    except ServiceError as error:
-        print(f"{error.code}: {error.detail}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
 
 
 def _run(
     create_app: Callable[[S], FastAPI], settings: S, package: str, arguments: argparse.Namespace
 ) -> None:
     if arguments.command == "serve":
-        serve(create_app(settings), settings)
+        serve(create_app(settings), settings, name=package.removeprefix("antiphon_"))
     elif arguments.command == "migrate":
         migrate(package, settings.database_url)
     elif arguments.command == "republish":
@@ -59,21 +48,11 @@ def _run(
         asyncio.run(_dead_letters(settings, arguments))
 
 
-def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
-    """How every app is served, embedded or alone; the values are those of policies.md."""
-    return uvicorn.Config(
-        app, host=host, port=port, loop="uvloop", http="httptools", ws="none", lifespan="on",
-        proxy_headers=False, server_header=False, access_log=False, log_level="warning", log_config=None,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
-
-
-def serve(app: FastAPI, settings: ServiceSettings) -> None:
+def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:
     """Serve until SIGTERM or SIGINT; exit with 1 when the service could not start."""
-    server = uvicorn.Server(server_config(app, settings.host, settings.port))
-    server.run()
-    if not server.started:
-        sys.exit(1)
+    log = open_log(name, level=settings.log_level, file=settings.log_file)
+    config = serving.server_config(app, settings.host, settings.port)
+    serving.run(config, on_stop=app.state.readiness.stop, delay=settings.stop_delay_seconds, log=log)
 
 
 def _parser(package: str) -> argparse.ArgumentParser:

@@ -2,11 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
+
+from antiphon_common.errors import Unavailable
+
+_PATIENCE_SECONDS = 3.0
+_LONGEST_PAUSE = 15.0
+_REMIND_SECONDS = 60.0
 
 
 class Component(Protocol):
@@ -29,11 +37,78 @@ async def run_together(*components: Component) -> AsyncIterator[None]:
         yield
 
 
+class Starter:
+    """Starts parts in order; one whose dependency is away is tried again and again, while the rest goes on.
+
+    So a process that comes up before its servers is the same as one that lost them while running: it listens,
+    is not ready, does what it can, and needs nobody to start it again. `start` returns after at most three
+    seconds and raises only what waiting would not mend.
+    """
+
+    def __init__(self, parts: Sequence[Component], *, log: FilteringBoundLogger) -> None:
+        self._parts = tuple(parts)
+        self._log = log
+        self._started = AsyncExitStack()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._start_all(), name="starter")
+        done, _ = await asyncio.wait([self._task], timeout=_PATIENCE_SECONDS)
+        if done:
+            await self._task
+
+    async def stop(self) -> None:
+        if self._task and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._started.aclose()
+
+    async def ping(self) -> None:
+        """Raise until every part has started."""
+        if not (self._task and self._task.done()):
+            raise Unavailable("starting", "Not everything has started yet.", retry_after=2)
+
+    async def _start_all(self) -> None:
+        waiting: list[Component] = []
+        for part in self._parts:
+            self._started.push_async_callback(part.stop)
+            try:
+                await part.start()
+            except Unavailable as error:
+                self._complain(part, error)
+                waiting.append(part)
+        pause = 0.5
+        while waiting:
+            # Jitter: what lost one server together must not come back to it together.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            waiting = [part for part in waiting if not await self._starts(part)]
+
+    async def _starts(self, part: Component) -> bool:
+        try:
+            await part.start()
+        except Exception as error:  # noqa: BLE001 - said in one line, and tried again: the process is up by now
+            self._complain(part, error)
+            return False
+        return True
+
+    def _complain(self, part: Component, error: Exception) -> None:
+        self._log.warning("start_waits", part=type(part).__name__, **what_is_wrong(error))
+
+
+def what_is_wrong(error: Exception) -> dict[str, str]:
+    """What a log line says of a failure that needs no stack: a dependency is away."""
+    if isinstance(error, Unavailable):
+        return {"code": error.code, "detail": error.detail}
+    return {"code": type(error).__name__, "detail": str(error)[:200]}
+
+
 class Loop:
     """Calls `step` for ever: at once when woken, else every `interval` seconds.
 
     A step that raises is logged and tried again after the interval, because a background duty must not end
-    with its first bad moment. Stopping waits for the running step, at most `grace` seconds.
+    with its first bad moment; that a dependency is away is one line a minute. Stopping waits for the running
+    step, at most `grace` seconds.
     """
 
     def __init__(
@@ -43,7 +118,7 @@ class Loop:
         *,
         interval: float,
         log: FilteringBoundLogger,
-        grace: float = 5.0,
+        grace: float = 3.0,
     ) -> None:
         self._name = name
         self._step = step
@@ -53,6 +128,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._reminded_at: float | None = None
 
     async def start(self) -> None:
         self._stopped.clear()
@@ -79,10 +155,25 @@ class Loop:
             try:
                 await self._step()
                 pause = self._wake
-            except Exception:  # noqa: BLE001 - see the class: logged, and tried again
-                self._log.exception("loop_failed", loop=self._name)
+                self._goes_on()
+            except Exception as error:  # noqa: BLE001 - see the class: logged, and tried again
+                self._complain(error)
                 # Waking does not shorten this pause: a busy service would try, fail and log all the time.
                 pause = self._stopped
             if not self._stopped.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(pause.wait(), self._interval)
+
+    def _complain(self, error: Exception) -> None:
+        if not isinstance(error, Unavailable | OSError):
+            self._log.exception("loop_failed", loop=self._name)
+            return
+        now = time.monotonic()
+        if self._reminded_at is None or now - self._reminded_at > _REMIND_SECONDS:
+            self._reminded_at = now
+            self._log.warning("loop_waits", loop=self._name, **what_is_wrong(error))
+
+    def _goes_on(self) -> None:
+        if self._reminded_at is not None:
+            self._reminded_at = None
+            self._log.info("loop_goes_on", loop=self._name)

@@ -9,9 +9,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.lifecycle import Component, run_together
+from antiphon_common.errors import ServiceError
+from antiphon_common.lifecycle import Component, Starter, run_together
 from antiphon_common.telemetry import Telemetry
-from antiphon_common.web.health import Check, health_router
+from antiphon_common.web.health import Check, Readiness, health_router
 from antiphon_common.web.identity import POLICIES, Verifier
 from antiphon_common.web.middleware import MAX_JSON_BYTES, RequestContext, StrictText
 from antiphon_common.web.problems import Problem, documented, install_problem_handlers
@@ -38,15 +39,19 @@ def service_app(
     `deps` is what its routes find as `request.app.state.deps`; `components` are started in order before the
     first request and stopped in reverse after the last. Raises `PolicyMissing` for a route without a policy.
     """
-    parts = tuple(components)
+    starter = Starter(tuple(components), log=log)
+    readiness = Readiness({**checks, "starting": starter.ping})
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            async with run_together(*parts):
+            async with run_together(starter):
                 log.info("started")
                 yield
             log.info("stopped")
+        except ServiceError as error:
+            log.error("not_started", code=error.code, detail=error.detail)
+            raise
         finally:
             telemetry.close()
 
@@ -61,11 +66,12 @@ def service_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.deps = deps
+    app.state.readiness = readiness
     app.state.verifier = verifier
     for router in routers:
         _declare_policies(router)
         app.include_router(router)
-    app.include_router(health_router(checks))
+    app.include_router(health_router(readiness))
     install_problem_handlers(app)
     app.add_middleware(StrictText)
     app.add_middleware(RequestContext, telemetry=telemetry, log=log)

@@ -1,0 +1,116 @@
+"""Serves one app as one process: who listens, and how it ends when it is told to.
+
+On SIGTERM or SIGINT the process says that it is not ready and closes connections after their next answer, but
+goes on answering for a moment, so that whoever sends it requests notices first. Then it finishes what runs,
+stops its parts, and exits with 0. It is gone ten seconds after the signal, and at once after a second one.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from structlog.typing import FilteringBoundLogger
+
+from antiphon_common.errors import Conflict
+
+_REQUESTS_SECONDS = 4
+_WHOLE_END_SECONDS = 9.5
+_CLOSE = (b"connection", b"close")
+
+
+def server_config(app: Any, host: str, port: int, *, http: Any = "httptools") -> uvicorn.Config:
+    """How every app is served, embedded or alone; the values are those of policies.md."""
+    return uvicorn.Config(
+        app, host=host, port=port, loop="uvloop", http=http, ws="none", lifespan="on",
+        proxy_headers=False, server_header=False, access_log=False, log_level="warning", log_config=None,
+        timeout_graceful_shutdown=_REQUESTS_SECONDS,
+    )  # fmt: skip
+
+
+def run(
+    config: uvicorn.Config, *, on_stop: Callable[[], None], delay: float, log: FilteringBoundLogger
+) -> None:
+    """Serve until a signal; exits with 1 when the app could not start. Raises `Conflict`: address in use."""
+    server = _Server(config, on_stop=on_stop, delay=delay, log=log)
+    with _bound(config.host, config.port) as listener:
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:
+            # Uvicorn's way to say that the app did not start; why has been logged by the app.
+            sys.exit(1)
+    if not server.started:
+        sys.exit(1)
+
+
+class _Server(uvicorn.Server):
+    """A subclass, as uvicorn offers no other way to own the signals."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, on_stop: Callable[[], None], delay: float, log: FilteringBoundLogger
+    ) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+        self._delay = delay
+        self._log = log
+        self._told = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Python's own handlers run even while a task keeps the loop busy, so a second signal always works.
+        self._loop = asyncio.get_running_loop()
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's
+        if self._told:
+            os._exit(128 + sig)
+        self._told = True
+        self._loop.call_soon_threadsafe(self._stop_soon)
+
+    def _stop_soon(self) -> None:
+        self._on_stop()
+        self._log.info("stopping")
+        # Every answer from now on carries it, also those that no middleware sees.
+        self.config.encoded_headers.append(_CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        self._loop.call_later(self._delay if self.started else 0, self._stop)
+        watch = threading.Timer(_WHOLE_END_SECONDS, self._give_up)
+        watch.daemon = True
+        watch.start()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    def _give_up(self) -> None:
+        """Something does not end (a frozen server, say). Ending anyway loses what a crash does: nothing."""
+        self._log.error("not_stopped_in_time", seconds=_WHOLE_END_SECONDS)
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    """The socket to listen on, bound before anything is started: a wrong address fails at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+        except OSError as error:
+            where = f"cannot listen on {host}:{port}: {error.strerror}"
+            raise Conflict("cannot_listen", f"{where}; HOST and PORT say where.") from error
+        bound.setblocking(False)  # noqa: FBT003 - the socket library takes it so
+        yield bound

@@ -1,0 +1,196 @@
+"""One service as a process of its own: how it starts while servers are away, and how it ends when told to."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from antiphon_common.testing.running import eventually
+
+HALF_A_REQUEST = (
+    b"PATCH /api/me HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+)
+
+
+class Process:
+    """`python -m antiphon_user serve` on a listen port of its own."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "USER_PORT": str(self.port),
+            "USER_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/user.db",
+            "USER_BUS_URL": f"inproc://{folder}/bus.db",
+            "USER_JWKS_URL": "file:///dev/null",
+            "USER_STOP_DELAY_SECONDS": "0.5",
+            **environment,
+        }
+        self.running: subprocess.Popen[bytes] | None = None
+
+    def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(self._command(command), env=self.environment, capture_output=True, check=False)
+
+    async def start(self) -> None:
+        with (self.folder / "err").open("wb") as errors:
+            self.running = subprocess.Popen(self._command("serve"), env=self.environment, stderr=errors)
+        await eventually(self.listens)
+
+    async def listens(self) -> bool:
+        assert self.running
+        assert self.running.poll() is None, self.said()
+        try:
+            return (await self.get("/healthz")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def refuses(self) -> bool:
+        try:
+            await self.get("/healthz")
+        except httpx.ConnectError:
+            return True
+        return False
+
+    async def get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
+            return await client.get(path)
+
+    async def ready(self) -> Any:
+        return (await self.get("/readyz")).json()
+
+    def tell(self, number: signal.Signals) -> None:
+        assert self.running
+        self.running.send_signal(number)
+
+    async def ended(self, *, seconds: float = 10.0) -> int:
+        """The exit code, within so many seconds."""
+        assert self.running
+        return await asyncio.to_thread(self.running.wait, seconds)
+
+    def said(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in (self.folder / "err").read_bytes().splitlines()]
+
+    def _command(self, command: str) -> list[str]:
+        return [sys.executable, "-m", "antiphon_user", command]
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path)
+    assert process.run("migrate").returncode == 0
+    yield process
+    if process.running and process.running.poll() is None:
+        process.running.kill()
+        process.running.wait()
+
+
+async def test_a_process_that_is_told_to_stop_says_so_answers_on_and_ends_well(process: Process) -> None:
+    await process.start()
+    assert await process.ready() == {"status": "ready", "missing": [], "reasons": {}}
+    process.tell(signal.SIGTERM)
+    answer = await eventually(lambda: process.get("/readyz"), lambda found: found.status_code == 503)
+    assert answer.json()["missing"] == ["stopping"]
+    other = await process.get("/healthz")
+    assert (other.status_code, other.headers["connection"]) == (200, "close")
+    assert await process.ended(seconds=3) == 0
+    assert [line["event"] for line in process.said()] == ["started", "stopping", "stopped"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_what_runs_is_finished_before_the_end(process: Process, number: signal.Signals) -> None:
+    await process.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    writer.write(HALF_A_REQUEST)
+    await writer.drain()
+    process.tell(number)
+    # It accepts nobody new any more: what it waits for is the request.
+    await eventually(process.refuses)
+    writer.write(b'"a": 1 }')
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"connection: close" in answer.lower()
+    assert await process.ended(seconds=3) == 0
+    writer.close()
+
+
+async def test_a_request_that_never_ends_does_not_keep_the_process(process: Process) -> None:
+    await process.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    writer.write(HALF_A_REQUEST)
+    await writer.drain()
+    process.tell(signal.SIGTERM)
+    assert await process.ended() == 0
+    writer.close()
+
+
+async def test_a_second_signal_ends_the_process_at_once(process: Process) -> None:
+    await process.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    writer.write(HALF_A_REQUEST)
+    await writer.drain()
+    process.tell(signal.SIGTERM)
+    await eventually(process.ready, lambda found: found["missing"] == ["stopping"])
+    began = time.monotonic()
+    process.tell(signal.SIGTERM)
+    assert await process.ended(seconds=3) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 0.5
+    writer.close()
+
+
+async def test_a_database_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    nobody = "postgresql+asyncpg://user:secret-word@127.0.0.1:1/antiphon"
+    process = Process(tmp_path, USER_DATABASE_URL=nobody)
+    await process.start()
+    try:
+        found = await process.ready()
+        assert "database" in found["missing"]
+        assert found["reasons"]["database"] == "database_unavailable"
+        process.tell(signal.SIGTERM)
+        assert await process.ended() == 0
+    finally:
+        assert process.running
+        process.running.kill()
+    errors = (tmp_path / "err").read_text()
+    assert "Traceback" not in errors
+    assert "secret-word" not in errors
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://root:secret-word@host/x"), ("DATABASE_URL", "amqp://u:secret-word@host/x"),
+        ("BUS_URL", "kafka://u:secret-word@host"), ("OTLP_URL", "host:secret-word"), ("METRICS_PORT", "x"),
+        ("STOP_DELAY_SECONDS", "60"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_can_never_work_is_named_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    ended = Process(tmp_path, **{f"USER_{name}": value}).run("serve")
+    said = ended.stderr.decode()
+    assert (ended.returncode, said.partition(":")[0], said.count("\n")) == (2, f"USER_{name}", 1)
+    assert "secret-word" not in said
+
+
+def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", process.port))
+        other.listen()
+        ended = process.run("serve")
+    expected = (
+        f"cannot_listen: cannot listen on 127.0.0.1:{process.port}: Address already in use; HOST and PORT"
+    )
+    assert (ended.returncode, ended.stderr.decode().count("\n")) == (1, 1)
+    assert ended.stderr.decode().startswith(expected)
