@@ -1,4 +1,4 @@
-"""What a server is to this tool: how it is prepared, launched, asked, stopped. Each has a module to say it."""
+"""What a server is to this tool: how it is prepared, launched, asked, stopped; a module for each says it."""
 
 import base64
 import shutil

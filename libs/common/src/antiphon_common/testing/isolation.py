@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from secrets import token_hex
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 _LEASE_SECONDS = 600
 
@@ -73,11 +73,10 @@ def redis_database(server_url: str) -> Iterator[str]:
 def elasticsearch_alias(server_url: str) -> Iterator[str]:
     """An unused name; every index whose name begins with it is removed afterwards."""
     name = f"test-{token_hex(6)}"
-    at = urlsplit(server_url)
-    is_tls = at.scheme in {"https", "elasticsearch+https"}
-    base = urlunsplit(("https" if is_tls else "http", at.netloc, "", "", ""))
+    url = alias_url(server_url, name)
+    base = url.replace("elasticsearch+https:", "https:").replace("elasticsearch:", "http:").rpartition("/")[0]
     try:
-        yield f"elasticsearch{'+https' if is_tls else ''}://{at.netloc}/{name}"
+        yield url
     finally:
         # one by one: a server refuses to delete by a pattern unless it is told not to
         for index in _request("GET", f"{base}/_cat/indices/{name}*?format=json&expand_wildcards=all"):
@@ -87,26 +86,43 @@ def elasticsearch_alias(server_url: str) -> Iterator[str]:
 @contextmanager
 def s3_bucket(server_url: str) -> Iterator[str]:
     """A new bucket; the server is an `s3://key:secret@?endpoint=...&region=us-east-1` without a bucket."""
-    boto3, config = import_module("boto3"), import_module("botocore.config")
-    at = urlsplit(server_url)
-    options = {name: values[0] for name, values in parse_qs(at.query).items()}
-    keys, _, _ = at.netloc.rpartition("@")
-    store = boto3.resource(
-        "s3", endpoint_url=options.get("endpoint"), region_name=options.get("region", "us-east-1"),
-        aws_access_key_id=unquote(at.username) if at.username else None,
-        aws_secret_access_key=unquote(at.password) if at.password else None,
-        config=config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
-    )  # fmt: skip
     name = f"test-{token_hex(6)}"
-    bucket = store.create_bucket(Bucket=name)
+    store = _store(server_url)
+    url = make_bucket(server_url, name)
+    bucket = store.Bucket(name)
     try:
-        place = f"{keys}@{name}" if keys else name
-        yield f"s3://{place}?{urlencode(options, safe=':/')}"
+        yield url
     finally:
         for upload in bucket.multipart_uploads.all():
             upload.abort()
         bucket.objects.delete()
         bucket.delete()
+
+
+def alias_url(server_url: str, alias: str) -> str:
+    """The setting for an alias; the server is an `http(s)://` or an `elasticsearch(+https)://` address."""
+    at = urlsplit(server_url)
+    tls = "+https" if at.scheme in {"https", "elasticsearch+https"} else ""
+    return f"elasticsearch{tls}://{at.netloc}/{alias}"
+
+
+def make_bucket(server_url: str, name: str) -> str:
+    """Make a bucket; the setting for it."""
+    _store(server_url).create_bucket(Bucket=name)
+    at = urlsplit(server_url)
+    return urlunsplit(at._replace(netloc=f"{at.netloc}{name}"))
+
+
+def _store(server_url: str) -> Any:
+    boto3, config = import_module("boto3"), import_module("botocore.config")
+    at = urlsplit(server_url)
+    options = {name: values[0] for name, values in parse_qs(at.query).items()}
+    return boto3.resource(
+        "s3", endpoint_url=options.get("endpoint"), region_name=options.get("region", "us-east-1"),
+        aws_access_key_id=unquote(at.username) if at.username else None,
+        aws_secret_access_key=unquote(at.password) if at.password else None,
+        config=config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
+    )  # fmt: skip
 
 
 def _lease(leases: Any, owner: str) -> int:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,14 @@ from antiphon_common.clock import FixedClock
 from antiphon_common.testing import isolation
 from antiphon_common.testing.databases import migrated, template_of, test_postgres
 from antiphon_common.testing.proxy import FaultProxy
-from antiphon_common.testing.servers import NOT_TESTED, Environment, Servers, are_required
+from antiphon_common.testing.servers import NOT_TESTED, Environment, PrivateServer, Servers, are_required
+from antiphon_common.testing.stacks import Run, Stacks, end
 from antiphon_common.testing.tokens import TokenMaker
 
 __all__ = ["migrated", "template_of", "test_postgres"]
+
+_RUN = pytest.StashKey[Run]()
+_TOLD = "antiphon_servers"
 
 # A suite's assertions explain themselves like those of a test module.
 pytest.register_assert_rewrite("antiphon_common.testing.suites")
@@ -42,9 +47,12 @@ def urls(tmp_path: Path, tokens: TokenMaker) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Servers:
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
     """The real servers of this run."""
-    return Servers([Environment(os.environ)], required=are_required())
+    stacks = Stacks(_script(pytestconfig), pytestconfig.stash[_RUN])
+    servers = Servers([Environment(os.environ), stacks], required=are_required())
+    yield servers
+    servers.close()
 
 
 @pytest.fixture
@@ -84,6 +92,21 @@ def s3_url(servers: Servers) -> Iterator[str]:
 
 
 @pytest.fixture
+def amqp4_url(servers: Servers) -> Iterator[str]:
+    """A fresh virtual host of a RabbitMQ 4, where the machine's own is older; few machines can have it."""
+    found = servers.need("rabbitmq4")
+    with isolation.amqp_vhost(found["AMQP4_URL"], found["RABBITMQ4_API"]) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def private_server(servers: Servers) -> Iterator[Callable[[str], PrivateServer]]:
+    """Makes servers for this module alone, to be stopped, killed and frozen: `private_server("redis")`."""
+    yield servers.private
+    servers.close()
+
+
+@pytest.fixture
 async def fault_proxy() -> AsyncIterator[Callable[[str, int], Awaitable[FaultProxy]]]:
     """Makes proxies on the way to a server: `proxy = await fault_proxy(host, port)`."""
     made: list[FaultProxy] = []
@@ -95,6 +118,29 @@ async def fault_proxy() -> AsyncIterator[Callable[[str, int], Awaitable[FaultPro
     yield make
     for proxy in made:
         await proxy.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker is told which stack it shares; whoever has no such word began the run."""
+    told = getattr(config, "workerinput", {}).get(_TOLD)
+    config.stash[_RUN] = Run.from_text(told) if told else Run.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker (xdist) before it starts."""
+    node.workerinput[_TOLD] = node.config.stash[_RUN].to_text()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The servers that were started for this run end with it."""
+    directory = Path(config.stash[_RUN].directory)
+    if directory.exists() and not hasattr(config, "workerinput"):
+        end(_script(config), directory)
+
+
+def _script(config: pytest.Config) -> Path:
+    return config.rootpath / "tools/servers"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

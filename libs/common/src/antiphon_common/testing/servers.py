@@ -5,10 +5,12 @@ the first source that has it gives it. A missing server is a skip, or a failure 
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 # What a test needs to know of each server, as `tools/servers env` prints it.
 VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -17,7 +19,9 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "rabbitmq": ("AMQP_URL", "RABBITMQ_API"),
     "elasticsearch": ("ELASTICSEARCH_URL",),
     "s3": ("S3_URL",),
+    "rabbitmq4": ("AMQP4_URL", "RABBITMQ4_API"),
 }
+OPTIONAL = {"rabbitmq4"}  # not every machine can have it: a skip everywhere
 NOT_TESTED = "no server for this test"
 REQUIRED_BY = ("CI", "ANTIPHON_REQUIRE_SERVERS")
 
@@ -26,11 +30,40 @@ class Missing(Exception):
     """There is no such server here; the text says why and what to do."""
 
 
+class PrivateServer(Protocol):
+    """A server for one test module alone, to be broken; `url` is in the form that settings take."""
+
+    name: str
+    url: str
+    variables: Mapping[str, str]
+
+    def stop(self) -> None:
+        """Shut down in order."""
+
+    def start(self) -> None:
+        """Run again, with what it kept, on the same listen port; returns when it answers."""
+
+    def kill(self) -> None:
+        """End at once, as by loss of power."""
+
+    def freeze(self) -> None:
+        """Halt all its processes; connections stay open and nobody answers."""
+
+    def thaw(self) -> None:
+        """Go on."""
+
+
 class Source(Protocol):
     """A way to get at servers."""
 
     def find(self, name: str) -> Mapping[str, str]:
-        """The variables of this server, started when need be. Raises `Missing`."""
+        """The variables of the server that all tests of the run share. Raises `Missing`."""
+
+    def private(self, name: str) -> PrivateServer:
+        """A fresh server of this kind, running, which nobody else knows. Raises `Missing`."""
+
+    def close(self) -> None:
+        """Remove the private servers, and the shared ones that belong to this process."""
 
 
 class Environment:
@@ -45,6 +78,12 @@ class Environment:
             raise Missing(f"{' and '.join(absent)} not set")
         return values
 
+    def private(self, name: str) -> PrivateServer:
+        raise Missing("variables name no private servers")
+
+    def close(self) -> None:
+        """Somebody else's servers stay."""
+
 
 class Servers:
     """All sources in their order."""
@@ -57,27 +96,28 @@ class Servers:
     def need(self, name: str) -> Mapping[str, str]:
         """The variables of this server; without it the calling test is skipped, or fails if required."""
         if name not in self._found:
-            try:
-                self._found[name] = self._find(name)
-            except Missing as why:
-                self.give_up(name, str(why))
+            self._found[name] = self._first(name, lambda source: source.find(name))
         return self._found[name]
 
-    def give_up(self, name: str, why: str) -> None:
-        """End the calling test: there is no server for it."""
-        reason = f"{NOT_TESTED}: {name} ({why})"
-        if self._required:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    def private(self, name: str) -> PrivateServer:
+        """A server for the calling module alone; without it the test is skipped or fails likewise."""
+        return self._first(name, lambda source: source.private(name))
 
-    def _find(self, name: str) -> Mapping[str, str]:
+    def close(self) -> None:
+        for source in self._sources:
+            source.close()
+
+    def _first(self, name: str, ask: Callable[[Source], T]) -> T:
         reasons = []
         for source in self._sources:
             try:
-                return source.find(name)
+                return ask(source)
             except Missing as why:
                 reasons.append(str(why))
-        raise Missing("; ".join(reasons))
+        reason = f"{NOT_TESTED}: {name} ({'; '.join(reasons)})"
+        if self._required and name not in OPTIONAL:
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 def are_required(environ: Mapping[str, str] = os.environ) -> bool:
