@@ -3,8 +3,13 @@
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 
-from antiphon_common.testing.running import running
+import pytest
+
+from antiphon_common.errors import Unavailable
+from antiphon_common.testing.running import eventually, running
+from antiphon_search.adapters.guarding import Breaker
 from antiphon_search.app import create_app
 from antiphon_search.settings import Settings
 
@@ -42,7 +47,34 @@ async def test_a_stuck_index_is_a_503_within_300_milliseconds(settings: Settings
 async def test_an_index_that_may_lack_anything_never_says_that_there_is_nothing(settings: Settings) -> None:
     app = create_app(settings)
     async with running(app) as client:
+        await eventually(partial(client.get, "/api/search?q=a"), lambda answer: answer.status_code == 200)
         app.state.deps = replace(app.state.deps, completeness=lambda: "partial")
         for path in ("", "/tracks", "/suggest"):
             answer = await client.get(f"/api/search{path}?q=a")
             assert (answer.status_code, answer.json()["code"]) == (503, "index_behind")
+
+
+async def test_after_five_failures_questions_are_refused_at_once_until_one_succeeds() -> None:
+    now, asked = 0.0, 0
+
+    async def fails() -> None:
+        nonlocal asked
+        asked += 1
+        raise Unavailable("index_unavailable")
+
+    async def works() -> str:
+        return "found"
+
+    guard = Breaker(0.28, now=lambda: now)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await guard.ask(fails)
+    assert asked == 5
+    now = 0.6
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await guard.ask(fails)
+    assert asked == 6, "one trial after the pause"
+    now = 60.0
+    assert await guard.ask(works) == "found"
+    assert await guard.ask(works) == "found", "the others need not wait for another pause"

@@ -1,6 +1,5 @@
 """The indexer: fresh within a second, nothing lost or doubled by a crash, made anew when it must be."""
 
-import asyncio
 import os
 import shutil
 import signal
