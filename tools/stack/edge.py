@@ -34,7 +34,7 @@ def prefix(house: House) -> Path:
 def configure(house: House) -> None:
     """Write the configuration and let nginx look at it. Raises `StackError` with what it says."""
     values = {
-        "USER": _user(),
+        "USER": nobody(),
         "RUN": str(prefix(house)),
         "LISTEN": f"[{house.host}]:{house.port}" if ":" in house.host else f"{house.host}:{house.port}",
         "GATEWAY": upstreams(house.addresses("gateway")),
@@ -70,7 +70,7 @@ def fill(template: Path, target: Path, values: Mapping[str, str]) -> None:
     target.write_text(Braced(template.read_text("utf-8")).substitute(values), "utf-8")
 
 
-def _user() -> str:
+def nobody() -> str:
     """Whoever parses what strangers send is nobody; only root can and must say so."""
     if os.geteuid() != 0:
         return ""
