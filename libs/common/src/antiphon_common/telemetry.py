@@ -6,10 +6,12 @@ variable so that logs, problems and announced events can name it.
 
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -22,6 +24,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from antiphon_common.metrics import Metrics
+
+_EXPORT_SECONDS = 5
+_FLUSH_SECONDS = 2.0
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -54,18 +60,52 @@ def parse_traceparent(header: str | None) -> Trace | None:
     return Trace(match[1], match[2], bool(int(match[3], 16) & 1))
 
 
+class Measurable(Protocol):
+    """What the settings of a process say about it."""
+
+    @property
+    def trace_sample_ratio(self) -> float: ...
+
+    @property
+    def otlp_url(self) -> str | None: ...
+
+    @property
+    def metrics_host(self) -> str: ...
+
+    @property
+    def metrics_port(self) -> int | None: ...
+
+
 class Telemetry:
-    """The tracer of one app. Without a span processor nothing is recorded and ids still travel."""
+    """The tracer and meter of one app. Without a span processor nothing is recorded and ids still travel."""
 
     def __init__(
-        self, service: str, *, sample_ratio: float = 0.0, processor: SpanProcessor | None = None
+        self,
+        service: str,
+        *,
+        sample_ratio: float = 0.0,
+        processor: SpanProcessor | None = None,
+        metrics_at: tuple[str, int] | None = None,
     ) -> None:
+        self.metrics_at = metrics_at
+        self.metrics = Metrics(service, on=metrics_at is not None)
         self._threshold = int(sample_ratio * (1 << 64))
         self._recording = processor is not None
         self._provider = TracerProvider(resource=Resource({"service.name": service}), shutdown_on_exit=False)
         if processor:
             self._provider.add_span_processor(processor)
         self._tracer: Tracer = self._provider.get_tracer("antiphon")
+
+    @classmethod
+    def of(cls, service: str, settings: "Measurable") -> "Telemetry":
+        """As the settings say: measured when there is a place to ask, exported when there is a collector."""
+        port = settings.metrics_port
+        return cls(
+            service,
+            sample_ratio=settings.trace_sample_ratio,
+            processor=_exporting(settings.otlp_url) if settings.otlp_url else None,
+            metrics_at=None if port is None else (settings.metrics_host, port),
+        )
 
     @contextmanager
     def span(self, name: str, *, parent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[Trace]:
@@ -86,8 +126,21 @@ class Telemetry:
                 yield trace
 
     def close(self) -> None:
-        """Flush what was recorded."""
-        self._provider.shutdown()
+        """Send what was recorded, for two seconds at most: a collector that is away loses spans, not time."""
+        flushing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        flushing.start()
+        flushing.join(_FLUSH_SECONDS if self._recording else None)
+
+
+def _exporting(url: str) -> SpanProcessor:
+    """Batches in a thread, from a bounded queue: what does not fit, or nobody takes, is lost."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS)
+    return BatchSpanProcessor(
+        exporter, max_queue_size=2048, schedule_delay_millis=1000, max_export_batch_size=512
+    )
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def create_app(
     clock = clock or SystemClock()
     passwords = passwords or Argon2Passwords()
     log = open_log("auth", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("auth", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("auth", settings)
     database = Database(settings.database_url, "antiphon_auth")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The catalog service."""
     clock = SystemClock()
     log = open_log("catalog", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("catalog", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("catalog", settings)
     database = Database(settings.database_url, "antiphon_catalog")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

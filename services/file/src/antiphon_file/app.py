@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The file service."""
     clock = SystemClock()
     log = open_log("file", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("file", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("file", settings)
     database = Database(settings.database_url, "antiphon_file")
     bus = open_bus(settings.bus_url)
     blobs = open_blobs(settings.blob_url)

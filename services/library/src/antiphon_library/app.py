@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The library service."""
     clock = SystemClock()
     log = open_log("library", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("library", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("library", settings)
     database = Database(settings.database_url, "antiphon_library")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

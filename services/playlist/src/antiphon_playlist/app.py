@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The playlist service."""
     clock = SystemClock()
     log = open_log("playlist", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("playlist", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("playlist", settings)
     database = Database(settings.database_url, "antiphon_playlist")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

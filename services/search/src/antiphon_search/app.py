@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The search service."""
     clock = SystemClock()
     log = open_log("search", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("search", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("search", settings)
     database = Database(settings.database_url, "antiphon_search")
     bus = open_bus(settings.bus_url)
     index = open_index(settings.index_url)

@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The stream service."""
     clock = SystemClock()
     log = open_log("stream", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("stream", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("stream", settings)
     database = Database(settings.database_url, "antiphon_stream")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The user service."""
     clock = SystemClock()
     log = open_log("user", level=settings.log_level, file=settings.log_file)
-    telemetry = Telemetry("user", sample_ratio=settings.trace_sample_ratio)
+    telemetry = Telemetry.of("user", settings)
     database = Database(settings.database_url, "antiphon_user")
     bus = open_bus(settings.bus_url)
     relay = Relay(database, OUTBOX, bus, log=log)

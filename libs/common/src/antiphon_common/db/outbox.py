@@ -6,10 +6,12 @@ which the consumers' inboxes forgive.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, delete, insert, select
+from sqlalchemy import Row, Select, Table, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.typing import FilteringBoundLogger
 
@@ -18,8 +20,10 @@ from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import Clock
 from antiphon_common.db.database import Database
 from antiphon_common.lifecycle import Loop
+from antiphon_common.metrics import Metrics
 
 _BATCH = 500
+_COUNTED = 10_000
 _PUBLISH_SECONDS = 5.0
 _SWEEP_SECONDS = 1.0
 
@@ -51,6 +55,24 @@ class Relay:
 
     async def stop(self) -> None:
         await self._loop.stop()
+
+    def measure(self, metrics: Metrics) -> None:
+        """How much waits to be published, and since when."""
+        metrics.probe("antiphon_outbox_rows", "Events not yet published, counted to 10,000", self._count)
+        metrics.probe(
+            "antiphon_outbox_oldest_seconds", "Age of the oldest unpublished event", self._oldest_age
+        )
+
+    async def _count(self) -> dict[tuple[str, ...], float]:
+        some = select(self._table.c.seq).limit(_COUNTED).subquery()
+        async with self._database.read() as connection:
+            return {(): (await connection.execute(select(func.count()).select_from(some))).scalar_one()}
+
+    async def _oldest_age(self) -> dict[tuple[str, ...], float]:
+        first = select(self._table.c.announced_at).order_by(self._table.c.seq).limit(1)
+        async with self._database.read() as connection:
+            announced: datetime | None = (await connection.execute(first)).scalar_one_or_none()
+        return {(): max(0.0, time.time() - announced.timestamp()) if announced else 0.0}
 
     def wake(self) -> None:
         """Say that something was announced and committed."""

@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.errors import Invalid, Malformed, ServiceError, TooLarge
 from antiphon_common.telemetry import Telemetry
+from antiphon_common.web.measuring import Requests
 from antiphon_common.web.problems import PROBLEM_JSON, problem_body, problem_headers, status_of
 
 MAX_JSON_BYTES = 256 * 1024
@@ -32,6 +33,7 @@ class RequestContext:
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry, log: FilteringBoundLogger) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._requests = Requests(telemetry.metrics) if telemetry.metrics.on else None
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,8 +63,12 @@ class RequestContext:
                 if status == 0:
                     await _send_500(scope, watch)
             finally:
-                took = round((time.perf_counter() - started) * 1000, 1)
-                self._log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=took)
+                took = time.perf_counter() - started
+                if self._requests:
+                    route = getattr(scope.get("route"), "path", "")
+                    self._requests.note(scope["method"], route, status, took)
+                ms = round(took * 1000, 1)
+                self._log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
 
 
 class StrictText:
