@@ -49,19 +49,15 @@ class PublicAnswers:
         await _give(exchange, found)
 
     async def _fetch(self, target: Target, path: str, traceparent: str) -> Fetched:
-        upstream = self._upstreams[target.route.service]
-        bulkhead = upstream.bulkhead(stream=False)
-        bulkhead.enter()
-        try:
-            async with upstream.deadline():
-                answer = await upstream.send(Request("GET", path, [("traceparent", traceparent)]))
-                body = await answer.read()
-        except TimeoutError:
-            raise upstream.timed_out() from None
-        except Broken as error:
-            raise failure(error) from error
-        finally:
-            bulkhead.leave()
+        with self._upstreams[target.route.service].call() as call:
+            try:
+                async with call.deadline():
+                    answer = await call.send(Request("GET", path, [("traceparent", traceparent)]))
+                    body = await answer.read()
+            except TimeoutError:
+                raise call.timed_out() from None
+            except Broken as error:
+                raise failure(error) from error
         headers = answered_headers(answer.headers, cookies=True)
         if answer.status >= 400 and not dict(headers).get(b"content-type", b"").startswith(PROBLEM_JSON):
             raise foreign_error(answer.status, headers)

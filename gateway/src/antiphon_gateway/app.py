@@ -28,12 +28,15 @@ from antiphon_gateway.matching import compile_table
 from antiphon_gateway.operations import Operations
 from antiphon_gateway.policy import Body
 from antiphon_gateway.purging import Purger
-from antiphon_gateway.ratelimit import MemoryBuckets, RateLimiter, limits_with
+from antiphon_gateway.ratelimit import RateLimiter, limits_with, open_buckets
 from antiphon_gateway.revocations import Revocations
 from antiphon_gateway.routes import ROUTES
 from antiphon_gateway.settings import SERVICES, Settings
+from antiphon_gateway.stores import Stores
 from antiphon_gateway.tracing import Traces
 from antiphon_gateway.upstream import Upstream, Upstreams
+
+_PROBE_SECONDS = 0.5
 
 
 def create_app(settings: Settings) -> Gateway:
@@ -42,7 +45,11 @@ def create_app(settings: Settings) -> Gateway:
     upstreams = _upstreams(settings)
     addresses = Addresses(trusted_proxies=settings.trusted_proxies, proxy_networks=settings.proxy_networks)
     revocations = Revocations(lambda path: upstreams.fetch("auth", path))
-    answers = AnswerCache(open_cache(settings.cache_url), now=time.time, log=log)
+    cache = open_cache(settings.cache_url)
+    buckets = open_buckets(settings.limits_url or settings.cache_url, settings.instances)
+    answers = AnswerCache(cache, now=time.time, log=log)
+    stores = Stores({"cache": cache.ping, "limits": buckets.ping}, log=log)
+    purger = Purger(open_bus(settings.bus_url), answers, queue=settings.queue)
     guard = Guard(
         is_proxy=addresses.is_proxy,
         total=settings.connections,
@@ -50,7 +57,7 @@ def create_app(settings: Settings) -> Gateway:
         head_seconds=settings.head_seconds,
         stalled_seconds=settings.stalled_write_seconds,
     )
-    operations = Operations(upstreams, revocations, now=time.monotonic)
+    operations = Operations(upstreams, revocations, stores, now=time.monotonic)
     description = Description(upstreams, ROUTES, now=time.monotonic)
     access_log = AccessLog(settings.log_file, enabled=settings.access_log)
     parts = Parts(
@@ -67,7 +74,7 @@ def create_app(settings: Settings) -> Gateway:
         addresses=addresses,
         cors=Cors(settings.cors_origins),
         gatekeeper=Gatekeeper(_verifier(settings), revocations),
-        limiter=RateLimiter(MemoryBuckets(now=time.monotonic), limits_with(settings.rates)),
+        limiter=RateLimiter(buckets, limits_with(settings.rates)),
         answers=PublicAnswers(answers, upstreams),
         forwarder=Forwarder(
             upstreams,
@@ -87,7 +94,10 @@ def create_app(settings: Settings) -> Gateway:
                 access_log,
                 upstreams,
                 answers,
-                Purger(open_bus(settings.bus_url), answers),
+                buckets,
+                purger,
+                Loop("probes", upstreams.probe, interval=_PROBE_SECONDS, log=log),
+                Loop("stores", stores.look, interval=1.0, log=log),
                 Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
                 Loop("connection-guard", guard.sweep, interval=1.0, log=log),
                 Loop("access-log", access_log.flush, interval=0.25, log=log),
@@ -124,5 +134,6 @@ def _upstreams(settings: Settings) -> Upstreams:
 
 
 def _verifier(settings: Settings) -> Verifier:
-    keys = JwksClient(settings.jwks_url or f"{settings.upstream('auth')}/api/auth/jwks.json")
+    published = ",".join(f"{base}/api/auth/jwks.json" for base in settings.upstream("auth"))
+    keys = JwksClient(settings.jwks_url or published)
     return Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=SystemClock())

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
+        self.closing = False
         self._bodiless = False
         self._head_done = False
         self._head_bytes = 0
@@ -92,6 +93,7 @@ class Connection(asyncio.Protocol):
         self.status = status
         self._head_done = True
         self._keep_alive = self._parser.should_keep_alive()
+        self.closing = not self._keep_alive
         framed = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
         self._until_close = not framed and status not in (204, 304)
         if self._bodiless:
@@ -121,6 +123,11 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether the answer has been taken whole and another request may follow."""
         return self.complete and self._keep_alive and not self._chunks and not self.lost
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether not a byte of the answer has come."""
+        return self._head_bytes == 0
 
     def begin(self, data: bytes, *, bodiless: bool) -> None:
         """Write the head of a request (and a small body) whose answer is read next. Raises `Broken`."""

@@ -12,15 +12,16 @@ from antiphon_gateway.budgets import JSON_BYTES, BodyReader, check_depth
 from antiphon_gateway.deadlines import Deadline
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.headers import answered_headers, has_body, upstream_headers
+from antiphon_gateway.instances import Room
 from antiphon_gateway.matching import Target
 from antiphon_gateway.policy import Access, Body
 from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, foreign_error
 from antiphon_gateway.upstream import (
     Answer,
     Broken,
+    Call,
     Interrupted,
     Request,
-    Upstream,
     Upstreams,
     failure,
 )
@@ -45,49 +46,46 @@ class Forwarder:
         if reader is not None and route.body is Body.JSON:
             body = await reader.whole()
             check_depth(body)
-        upstream = self._upstreams[route.service]
-        bulkhead = upstream.bulkhead(stream=route.stream or route.body in (Body.UPLOAD, Body.IMAGE))
-        bulkhead.enter()
-        try:
-            if route.body in (Body.UPLOAD, Body.IMAGE):
-                await self._upload(exchange, target, reader, upstream)
-            elif route.stream and exchange.method == "GET":
-                await self._stream(exchange, target, upstream)
-            else:
-                await self._call(exchange, target, upstream, body)
-        except Broken as error:
-            raise failure(error) from error
-        finally:
-            bulkhead.leave()
+        is_long = route.stream or route.body in (Body.UPLOAD, Body.IMAGE)
+        with self._upstreams[route.service].call(Room.STREAMS if is_long else Room.CALLS) as call:
+            try:
+                if route.body in (Body.UPLOAD, Body.IMAGE):
+                    await self._upload(exchange, target, reader, call)
+                elif route.stream and exchange.method == "GET":
+                    await self._stream(exchange, target, call)
+                else:
+                    await self._call(exchange, target, call, body)
+            except Broken as error:
+                raise failure(error) from error
 
     def _reader(self, exchange: Exchange, kind: Body) -> BodyReader | None:
         if not has_body(exchange.fields):
             return None
         return BodyReader(exchange, limit=self._limits[kind], grace=self._grace)
 
-    async def _call(self, exchange: Exchange, target: Target, upstream: Upstream, body: bytes | None) -> None:
+    async def _call(self, exchange: Exchange, target: Target, call: Call, body: bytes | None) -> None:
         """Everything that is small: one deadline for the whole."""
         request = request_for(exchange, target, body)
         try:
-            async with upstream.deadline() as deadline:
-                answer = await upstream.send(request)
+            async with call.deadline() as deadline:
+                answer = await call.send(request)
                 await _pass_on(exchange, target, answer, deadline)
         except TimeoutError:
-            raise upstream.timed_out() from None
+            raise call.timed_out() from None
 
-    async def _stream(self, exchange: Exchange, target: Target, upstream: Upstream) -> None:
+    async def _stream(self, exchange: Exchange, target: Target, call: Call) -> None:
         """A long answer: the deadline is for its head, and a client that hangs up ends the reading."""
         request = request_for(exchange, target, None)
         watch: asyncio.Task[None] | None = None
         try:
-            async with upstream.deadline():
-                answer = await upstream.send(request)
+            async with call.deadline():
+                answer = await call.send(request)
             watch = asyncio.create_task(_until_gone(exchange))
             watch.add_done_callback(lambda _: answer.abort())
-            async with upstream.deadline(_IDLE_SECONDS) as idle:
+            async with call.deadline(_IDLE_SECONDS) as idle:
                 await _pass_on(exchange, target, answer, idle)
         except TimeoutError:
-            raise upstream.timed_out() from None
+            raise call.timed_out() from None
         except Broken:
             if watch is not None and watch.done():
                 raise ClientGone from None
@@ -97,22 +95,22 @@ class Forwarder:
                 watch.cancel()
 
     async def _upload(
-        self, exchange: Exchange, target: Target, reader: BodyReader | None, upstream: Upstream
+        self, exchange: Exchange, target: Target, reader: BodyReader | None, call: Call
     ) -> None:
         """A long body: the service has the deadline to take each part, and again to answer after the last."""
         if reader is None:
-            await self._call(exchange, target, upstream, None)
+            await self._call(exchange, target, call, None)
             return
         try:
-            async with upstream.deadline() as deadline:
+            async with call.deadline() as deadline:
                 body = _clocked(reader, deadline)
-                answer = await upstream.send(_upload_request(exchange, target, body, reader))
+                answer = await call.send(_upload_request(exchange, target, body, reader))
                 deadline.restart()
                 # Answered before the body was read: what is left of it must not be taken for a request.
                 exchange.close = reader.more
                 await _pass_on(exchange, target, answer, deadline)
         except TimeoutError:
-            raise upstream.timed_out() from None
+            raise call.timed_out() from None
         except Interrupted:
             raise reader.failure or ClientGone() from None
 

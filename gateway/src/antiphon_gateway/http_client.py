@@ -12,16 +12,15 @@ from urllib.parse import urlsplit
 
 from antiphon_gateway.connection import Connection
 from antiphon_gateway.problems import ClientGone, Refused
-from antiphon_gateway.upstream import Broken, NotConnected, Request
+from antiphon_gateway.upstream import Broken, NotConnected, Request, Unanswered
 
-_IDLE_SECONDS = 3.0
 _CONNECT_SECONDS = 2.0
 
 
 class Exchanged:
     """One answer. Read to its end it gives its connection back to the pool; otherwise it closes it."""
 
-    __slots__ = ("_connection", "_idle", "_over", "_pump", "headers", "status")
+    __slots__ = ("_connection", "_idle", "_over", "_pump", "closing", "headers", "status")
 
     def __init__(
         self, connection: Connection, idle: deque[Connection], *, pump: asyncio.Task[None] | None
@@ -32,6 +31,7 @@ class Exchanged:
         self._over = False
         self.status: int = connection.status
         self.headers: Sequence[tuple[bytes, bytes]] = connection.headers
+        self.closing: bool = connection.closing
 
     async def read(self) -> bytes:
         first = await self.next()
@@ -78,22 +78,28 @@ class Exchanged:
 
 
 class HttpClient:
-    """Sends requests through one pool a service."""
+    """Sends requests through one pool an address; `idle_seconds` is how long a connection may rest there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle_seconds: float = 3.0) -> None:
+        self._idle_seconds = idle_seconds
         self._idle: defaultdict[str, deque[Connection]] = defaultdict(deque)
 
     async def start(self) -> None:
         """Connections are made when they are needed."""
 
     async def stop(self) -> None:
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().close()
+        for base in self._idle:
+            self.forget(base)
+
+    def forget(self, base: str) -> None:
+        idle = self._idle[base]
+        while idle:
+            idle.pop().close()
 
     async def send(self, base: str, request: Request) -> Exchanged:
         idle = self._idle[base]
-        connection = self._rested(idle) or await _connect(base)
+        rested = self._rested(idle)
+        connection = rested or await _connect(base)
         pump = None
         try:
             connection.begin(_head(base, request), bodiless=request.method == "HEAD")
@@ -101,16 +107,17 @@ class HttpClient:
                 chunked = not any(name == "content-length" for name, _ in request.headers)
                 pump = asyncio.create_task(_send_body(connection, request.body, chunked=chunked))
             await connection.head()
-        except BaseException:
+        except BaseException as error:
             if pump:
                 pump.cancel()
             connection.close()
+            if rested and connection.is_silent and isinstance(error, Broken):
+                raise Unanswered from error
             raise
         return Exchanged(connection, idle, pump=pump)
 
-    @staticmethod
-    def _rested(idle: deque[Connection]) -> Connection | None:
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+    def _rested(self, idle: deque[Connection]) -> Connection | None:
+        oldest = asyncio.get_running_loop().time() - self._idle_seconds
         while idle:
             connection = idle.pop()
             if not connection.lost and connection.idle_since > oldest:

@@ -8,6 +8,7 @@ import orjson
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.problems import Refused
 from antiphon_gateway.revocations import Revocations
+from antiphon_gateway.stores import Stores
 from antiphon_gateway.upstream import Upstreams
 
 VERSION = "0.1.0"
@@ -18,9 +19,12 @@ _KEPT_SECONDS = 1.0
 class Operations:
     """Answers `/healthz`, `/readyz` and `/version`."""
 
-    def __init__(self, upstreams: Upstreams, revocations: Revocations, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, upstreams: Upstreams, revocations: Revocations, stores: Stores, *, now: Callable[[], float]
+    ) -> None:
         self._upstreams = upstreams
         self._revocations = revocations
+        self._stores = stores
         self._now = now
         self._asked_at = float("-inf")
         self._missing: list[str] = []
@@ -59,6 +63,8 @@ class Operations:
         names = self._upstreams.names()
         ready = await asyncio.gather(*(self._ready(name) for name in names))
         missing = [name for name, is_ready in zip(names, ready, strict=True) if not is_ready]
+        await self._stores.look()
+        missing += self._stores.missing
         return missing if self._revocations.known else [*missing, "revocations"]
 
     async def _ready(self, name: str) -> bool:

@@ -74,9 +74,10 @@ _COUNT_SECONDS = 1.0
 
 
 class Purger:
-    """The gateway's one consumer."""
+    """The gateway's one consumer. Gateways that share a cache share the queue, too."""
 
-    def __init__(self, bus: Bus, answers: AnswerCache) -> None:
+    def __init__(self, bus: Bus, answers: AnswerCache, *, queue: str = CONSUMER) -> None:
+        self._queue = queue
         self._bus = bus
         self._answers = answers
         self._kinds = {event.type: event for event in TAGS}
@@ -87,7 +88,7 @@ class Purger:
 
     async def start(self) -> None:
         await self._bus.start()
-        await self._bus.consume(CONSUMER, sorted(self._kinds), self.handle)
+        await self._bus.consume(self._queue, sorted(self._kinds), self.handle)
 
     async def stop(self) -> None:
         await self._bus.stop()

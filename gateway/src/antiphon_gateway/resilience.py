@@ -19,6 +19,10 @@ class Breaker:
         self._pause = self.FIRST_PAUSE
         self._closed_until: float | None = None
 
+    @property
+    def is_open(self) -> bool:
+        return self._closed_until is not None
+
     def check(self) -> None:
         """Raises 503 while the service is given time to recover."""
         if self._closed_until is None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 from typing import Annotated, Self
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -20,8 +21,22 @@ class Settings(ProcessSettings):
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     bus_url: str
-    cache_url: str = "memory:"
-    auth_url: str
+    queue: Annotated[str, Field(pattern=r"^gateway(-[a-z0-9-]{1,40})?$")] = Field(
+        default="gateway",
+        description="Its events purge: gateways of one cache share a queue, others need one each (gateway-2)",
+    )
+    cache_url: str = Field(
+        default="memory:",
+        description="memory:, or redis://[[user]:password@]host[:port][/number] to share it",
+    )
+    limits_url: str | None = Field(
+        default=None, description="Where token buckets are kept, like cache_url (which is the default)"
+    )
+    instances: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=1,
+        description="How many gateways serve together: without Redis each allows its share of a limit",
+    )
+    auth_url: str = Field(description="The addresses of a service's instances, separated by commas")
     user_url: str
     file_url: str
     catalog_url: str
@@ -80,10 +95,31 @@ class Settings(ProcessSettings):
     @model_validator(mode="after")
     def _addresses(self) -> Self:
         for service in SERVICES:
-            if not self.upstream(service).startswith("http://"):
-                raise ValueError(f"{service}_url must start with http://")
+            for base in self.upstream(service):
+                parts = urlsplit(base)
+                if parts.scheme != "http" or not parts.hostname or parts.path or _port(parts) is None:
+                    raise ValueError(
+                        f"GATEWAY_{service.upper()}_URL must be http://host:port, or several by commas"
+                    )
         return self
 
-    def upstream(self, service: str) -> str:
-        """The base URL of a service, without a trailing slash."""
-        return str(getattr(self, f"{service}_url")).rstrip("/")
+    @model_validator(mode="after")
+    def _purged(self) -> Self:
+        if self.instances > 1 and self.cache_url.startswith("memory:") and self.queue == "gateway":
+            raise ValueError(
+                "several GATEWAY_INSTANCES share a Redis by GATEWAY_CACHE_URL, or have a GATEWAY_QUEUE each"
+            )
+        return self
+
+    def upstream(self, service: str) -> tuple[str, ...]:
+        """The base URLs of a service's instances, without a trailing slash."""
+        named = str(getattr(self, f"{service}_url"))
+        return tuple(base.strip().rstrip("/") for base in named.split(","))
+
+
+def _port(parts: SplitResult) -> int | None:
+    """The listen port of a URL, none when it makes no sense."""
+    try:
+        return parts.port or 80
+    except ValueError:
+        return None

@@ -6,12 +6,14 @@ The port speaks HTTP and nothing more; which failures are retried, counted or tr
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from antiphon_gateway.deadlines import Deadline, Deadlines
+from antiphon_gateway.instances import Instance, Instances, Room
 from antiphon_gateway.problems import Refused, unavailable
-from antiphon_gateway.resilience import Breaker, Bulkhead, RetryBudget
+from antiphon_gateway.resilience import RetryBudget
 
+_PROBE_SECONDS = 1.0
 _IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
 
 
@@ -21,6 +23,10 @@ class NotConnected(Exception):
 
 class Broken(Exception):
     """The connection ended before the answer did."""
+
+
+class Unanswered(Broken):
+    """A connection that had served others ended before the first byte of an answer."""
 
 
 class Interrupted(Exception):
@@ -53,6 +59,10 @@ class Answer(Protocol):
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
+    @property
+    def closing(self) -> bool:
+        """Whether the service closes the connection after this answer."""
+
     async def read(self) -> bytes:
         """The whole body. Raises `Broken`."""
 
@@ -73,14 +83,78 @@ class Client(Protocol):
     async def send(self, base: str, request: Request) -> Answer:
         """Send a request and wait for the head of its answer. Raises `NotConnected` or `Broken`."""
 
+    def forget(self, base: str) -> None:
+        """Close the connections that rest there."""
+
+
+class Call:
+    """One request on its way: it holds a place at whichever instance answers, until the block ends."""
+
+    __slots__ = ("_instance", "_room", "_upstream")
+
+    def __init__(self, upstream: "Upstream", room: Room) -> None:
+        self._upstream = upstream
+        self._room = room
+        self._instance: Instance | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def deadline(self, seconds: float | None = None) -> Deadline:
+        """The time the service may take from now: its usual time, or this many seconds."""
+        return self._upstream.deadline(seconds)
+
+    async def send(self, request: Request) -> Answer:
+        """The answer's head. Raises 502, 503 or `Interrupted`."""
+        upstream = self._upstream
+        upstream.budget.called()
+        retries, tried = 0, list[Instance]()
+        while True:
+            instance = self._enter(tried)
+            try:
+                answer = await upstream.client.send(instance.base, request)
+                upstream.answered(instance, answer)
+                return answer
+            except (NotConnected, Broken) as error:
+                self._leave()
+                if request.interrupted():
+                    raise Interrupted from error
+                if upstream.may_go_on(instance, request, error, tried):
+                    continue
+                retries += 1
+                pause = upstream.budget.pause_before(retries) if _may_repeat(request, error) else None
+                if pause is None:
+                    raise failure(error) from error
+                await asyncio.sleep(pause)
+
+    def timed_out(self) -> Refused:
+        """Counts a missed deadline and makes the refusal for it."""
+        if self._instance:
+            self._upstream.failed(self._instance)
+        return unavailable(504, "upstream_timeout", detail="This part of the platform took too long.")
+
+    def _enter(self, tried: Sequence[Instance]) -> Instance:
+        instance = self._upstream.instances.choose(tried)
+        instance.enter(self._room)
+        self._instance = instance
+        return instance
+
+    def _leave(self) -> None:
+        if self._instance:
+            self._instance.leave(self._room)
+            self._instance = None
+
 
 class Upstream:
-    """Calls one service."""
+    """One service: its instances and what they share."""
 
     def __init__(
         self,
         name: str,
-        base: str,
+        bases: Sequence[str],
         *,
         client: Client,
         now: Callable[[], float],
@@ -90,49 +164,70 @@ class Upstream:
         streams: int,
     ) -> None:
         self.name = name
-        self._base = base
-        self._client = client
+        self.client = client
+        self.instances = Instances([Instance(base, now=now, calls=calls, streams=streams) for base in bases])
+        self.budget = RetryBudget()
         self._deadlines = deadlines
         self._deadline = deadline
-        self._breaker = Breaker(now=now)
-        self._calls = Bulkhead(calls)
-        self._streams = Bulkhead(streams)
-        self._budget = RetryBudget()
 
-    def bulkhead(self, *, stream: bool) -> Bulkhead:
-        """The compartment of a call; long streams have their own, so they never crowd out the rest."""
-        return self._streams if stream else self._calls
+    def call(self, room: Room = Room.CALLS) -> Call:
+        """A call that may now be made: `with upstream.call() as call`."""
+        return Call(self, room)
 
     def deadline(self, seconds: float | None = None) -> Deadline:
         """The time a call may take from now, or this many seconds."""
         return self._deadlines.within(seconds or self._deadline)
 
-    async def send(self, request: Request) -> Answer:
-        """The answer's head. Raises 502, 503 or `Interrupted`; the caller holds bulkhead and deadline."""
-        self._breaker.check()
-        self._budget.called()
-        retry = 0
-        while True:
-            try:
-                answer = await self._client.send(self._base, request)
-            except (NotConnected, Broken) as error:
-                if request.interrupted():
-                    raise Interrupted from error
-                self._breaker.failed()
-                retry += 1
-                pause = self._budget.pause_before(retry) if _may_repeat(request, error) else None
-                if pause is None:
-                    raise failure(error) from error
-                await asyncio.sleep(pause)
-                self._breaker.check()
-                continue
-            self._breaker.succeeded()
-            return answer
+    def may_go_on(
+        self, instance: Instance, request: Request, error: Exception, tried: list[Instance]
+    ) -> bool:
+        """Note what went wrong; whether the call is made again at once, as the service cannot have seen it.
 
-    def timed_out(self) -> Refused:
-        """Counts a missed deadline and makes the refusal for it."""
-        self._breaker.failed()
-        return unavailable(504, "upstream_timeout", detail="This part of the platform took too long.")
+        A connection that had rested and ends without a byte was most likely closed while we wrote: for that
+        once, and only where a second time does no harm, nobody is blamed.
+        """
+        first = not tried
+        tried.append(instance)
+        if isinstance(error, Unanswered) and first and _may_repeat(request, error):
+            self.client.forget(instance.base)
+            return True
+        self.failed(instance)
+        if isinstance(error, NotConnected):
+            self.instances.set_aside(instance)
+            return self.instances.have_another(tried)
+        return False
+
+    def answered(self, instance: Instance, answer: Answer) -> None:
+        """Somebody who closes the connection after an answer is about to end: nothing more is sent there."""
+        instance.breaker.succeeded()
+        if answer.closing and self.instances.are_several:
+            self.instances.set_aside(instance)
+            self.client.forget(instance.base)
+
+    def failed(self, instance: Instance) -> None:
+        instance.breaker.failed()
+        if instance.breaker.is_open:
+            self.instances.set_aside(instance)
+
+    async def probe(self) -> None:
+        """Ask every instance whether it is ready, where there is a choice."""
+        if self.instances.are_several:
+            await asyncio.gather(*(self._probe(instance) for instance in self.instances.every))
+
+    async def _probe(self, instance: Instance) -> None:
+        try:
+            async with self._deadlines.within(_PROBE_SECONDS):
+                answer = await self.client.send(instance.base, Request("GET", "/readyz", ()))
+                await answer.read()
+            ready = answer.status == 200 and not answer.closing
+        except (NotConnected, Broken, TimeoutError):
+            ready = False
+        if ready:
+            instance.breaker.succeeded()
+        elif not instance.resting:
+            # What rests here may be closed by the other side at any moment.
+            self.client.forget(instance.base)
+        instance.resting = not ready
 
 
 class Upstreams:
@@ -159,19 +254,25 @@ class Upstreams:
 
     async def fetch(self, name: str, path: str, *, seconds: float = 2.0) -> tuple[int, bytes]:
         """A small answer for the gateway's own use. Raises `Refused` like any call."""
-        upstream = self._by_name[name]
-        try:
-            async with upstream.deadline(seconds):
-                answer = await upstream.send(Request("GET", path, ()))
-                return answer.status, await answer.read()
-        except TimeoutError:
-            raise upstream.timed_out() from None
-        except Broken as error:
-            raise failure(error) from error
+        with self._by_name[name].call(Room.OWN) as call:
+            try:
+                async with call.deadline(seconds):
+                    answer = await call.send(Request("GET", path, ()))
+                    return answer.status, await answer.read()
+            except TimeoutError:
+                raise call.timed_out() from None
+            except Broken as error:
+                raise failure(error) from error
+
+    async def probe(self) -> None:
+        """Find out which instances are well."""
+        await asyncio.gather(*(upstream.probe() for upstream in self._by_name.values()))
 
 
 def _may_repeat(request: Request, error: Exception) -> bool:
     """A call is repeated when its body was not begun and doing it twice is the same as doing it once."""
+    if isinstance(error, Unanswered):
+        return request.method in _IDEMPOTENT and (request.body is None or isinstance(request.body, bytes))
     if request.body is None:
         return isinstance(error, NotConnected) or request.method in _IDEMPOTENT
     return isinstance(error, NotConnected) and isinstance(request.body, bytes)

@@ -261,8 +261,8 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_whole(site) -> None:
 async def test_a_service_that_is_gone_costs_503_at_once_and_comes_back(new_site, tmp_path) -> None:
     async with new_site(tmp_path) as site:
         client = site.gateway._parts.forwarder._upstreams
-        upstream = client["playlist"]
-        real, upstream._base = upstream._base, "http://127.0.0.1:9"
+        (instance,) = client["playlist"].instances.every
+        real, instance.base = instance.base, "http://127.0.0.1:9"
         codes = set()
         for _ in range(30):
             began = time.monotonic()
@@ -274,7 +274,7 @@ async def test_a_service_that_is_gone_costs_503_at_once_and_comes_back(new_site,
         assert codes == {"service_unavailable"}
         # Other services are not touched by that.
         assert (await site.get("/api/me", headers=site.bearer())).status == 200
-        upstream._base = real
+        instance.base = real
         async with asyncio.timeout(10):
             while (await site.get("/api/playlists", headers=site.bearer())).status != 200:
                 await asyncio.sleep(0.05)
@@ -287,10 +287,10 @@ async def test_only_what_can_be_repeated_is_repeated(site) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.close()
 
-    upstream = site.gateway._parts.forwarder._upstreams["playlist"]
-    real = upstream._base
+    (instance,) = site.gateway._parts.forwarder._upstreams["playlist"].instances.every
+    real = instance.base
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        upstream._base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        instance.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             reply = await site.get("/api/playlists", headers=site.bearer())
             assert (reply.status, len(heads)) == (502, 3)
@@ -299,8 +299,8 @@ async def test_only_what_can_be_repeated_is_repeated(site) -> None:
             reply = await site.get("/api/playlists", headers=with_body, method="POST")
             assert (reply.status, len(heads)) == (502, 1)
         finally:
-            upstream._base = real
-            upstream._breaker.succeeded()
+            instance.base = real
+            instance.breaker.succeeded()
 
 
 async def test_a_full_compartment_refuses_at_once_and_streams_have_their_own(new_site, tmp_path) -> None:

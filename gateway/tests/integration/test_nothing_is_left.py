@@ -83,10 +83,9 @@ async def settled(site) -> None:
     answers = site.gateway._parts.answers._answers
 
     def left() -> dict[str, int]:
-        busy = {
-            name: 128 - upstreams[name]._calls._free - upstreams[name]._streams._free
-            for name in upstreams.names()
-        }
+        instances = {name: upstreams[name].instances.every[0] for name in upstreams.names()}
+        busy = {name: 192 - sum(room._free for room in one.rooms.values()) for name, one in instances.items()}
+        assert busy == {name: one.busy for name, one in instances.items()}
         return {**busy, "flights": len(answers._flights), "connections": len(site.gateway.guard._open)}
 
     async with asyncio.timeout(15):

@@ -82,6 +82,8 @@ class Failing:
 
     async def stop(self) -> None: ...
 
+    def forget(self, base: str) -> None: ...
+
     async def send(self, base: str, request: Request):
         self.calls += 1
         raise self.error
@@ -89,11 +91,16 @@ class Failing:
 
 def upstream(client: Failing) -> Upstream:
     one = Upstream(
-        "x", "http://x", client=client, now=Time(), deadlines=Deadlines(), deadline=1, calls=1, streams=1
+        "x", ["http://x"], client=client, now=Time(), deadlines=Deadlines(), deadline=1, calls=1, streams=1
     )
-    one._budget._uniform = lambda low, high: low
-    one._breaker.THRESHOLD = 10**9
+    one.budget._uniform = lambda low, high: low
+    one.instances.every[0].breaker.THRESHOLD = 10**9
     return one
+
+
+async def send(one: Upstream, request: Request) -> None:
+    with one.call() as call:
+        await call.send(request)
 
 
 async def no_body():
@@ -113,7 +120,7 @@ async def test_a_call_is_repeated_only_when_that_changes_nothing(method, body, e
     client = Failing(error)
     sent = body() if callable(body) else body
     with pytest.raises(Refused):
-        await upstream(client).send(Request(method, "/", (), sent))
+        await send(upstream(client), Request(method, "/", (), sent))
     assert client.calls == calls
 
 
@@ -122,13 +129,13 @@ async def test_retries_are_a_tenth_of_the_calls() -> None:
     one = upstream(client)
     for _ in range(1000):
         with pytest.raises(Refused):
-            await one.send(Request("GET", "/", ()))
+            await send(one, Request("GET", "/", ()))
     assert 1000 < client.calls <= 1000 * 1.1 + RetryBudget.RESERVE
 
 
 async def test_a_call_that_the_client_broke_off_is_not_held_against_the_service() -> None:
     one = upstream(Failing(Broken))
-    one._breaker.THRESHOLD = 1
+    one.instances.every[0].breaker.THRESHOLD = 1
     with pytest.raises(Interrupted):
-        await one.send(Request("POST", "/", (), no_body(), interrupted=lambda: True))
-    one._breaker.check()
+        await send(one, Request("POST", "/", (), no_body(), interrupted=lambda: True))
+    one.instances.every[0].breaker.check()

@@ -50,14 +50,14 @@ class Keys(Protocol):
 
 
 class JwksClient:
-    """The keys that auth publishes, at a `http(s)://` or `file://` address.
+    """The keys that auth publishes, at a `http(s)://` or `file://` address, or several separated by commas.
 
     They are fetched at the first need and every five minutes; an unknown id fetches again, at most once in
     ten seconds. While auth cannot be reached the keys we have stay in use.
     """
 
     def __init__(self, url: str, *, refresh_seconds: float = 300, retry_seconds: float = 10) -> None:
-        self._url = url
+        self._urls = tuple(one.strip() for one in url.split(","))
         self._refresh = refresh_seconds
         self._retry = retry_seconds
         self._keys: dict[str, Ed25519PublicKey] = {}
@@ -87,11 +87,18 @@ class JwksClient:
             self._fetched = time.monotonic()
 
     async def _read(self) -> bytes:
-        parts = urlsplit(self._url)
+        *others, last = self._urls
+        for url in others:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                return await self._read_from(url)
+        return await self._read_from(last)
+
+    async def _read_from(self, url: str) -> bytes:
+        parts = urlsplit(url)
         if parts.scheme == "file":
             return await asyncio.to_thread(Path(parts.path).read_bytes)
         timeout = aiohttp.ClientTimeout(total=3)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self._url) as answer:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
             answer.raise_for_status()
             return await answer.read()
 
