@@ -13,7 +13,7 @@ from stack.passwords import passwords
 from stack.servers import Servers
 
 DATABASE = VHOST = BUCKET = INDEX = "antiphon"
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "PYTHONPATH")
 
 
 def environment(house: House, servers: Servers, process: Process) -> dict[str, str]:
