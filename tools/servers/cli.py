@@ -67,7 +67,8 @@ def _run(stack: Stack, command: str, named: Sequence[Server]) -> int:
     if not named and command in {"down", "wipe", "status", "env"}:
         servers = [*servers, *([RABBITMQ4] if (stack.directory / "rabbitmq4").exists() else [])]
     if command == "install":
-        install.install(stack, servers, say=_say)
+        install.packages(stack, servers, say=_say)
+        _together(partial(install.complete, say=_say), stack, servers)
     elif command == "env":
         _print_variables(stack, servers)
     elif command == "status":

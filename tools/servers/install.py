@@ -11,8 +11,8 @@ import subprocess
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from servers import elasticsearch, rabbitmq, s3
@@ -35,31 +35,41 @@ _TRIES = 3
 Say = Callable[[str], None]
 
 
-def install(stack: Stack, servers: Iterable[Server], *, say: Say) -> None:
-    """Install what is missing of these servers; what is there is left alone."""
-    missing = [server for server in servers if server.missing(stack)]
-    for server in servers:
-        if server not in missing:
-            say(f"{server.name}: installed already")
-    if not missing:
-        return
-    stack.cache.mkdir(parents=True, exist_ok=True)
-    with (stack.cache / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        _packages(missing, say=say)
-        for server in missing:
-            if fetch := _FETCHED.get(server.name):
-                fetch(stack.cache, say)
-    for server in missing:
-        if why := server.missing(stack):
-            raise Trouble(f"{server.name}: {why} is still not to be found after installing")
+def packages(stack: Stack, servers: Sequence[Server], *, say: Say) -> None:
+    """The packages of these servers, as far as they are missing, in one go."""
+    with _alone(stack, "packages"):
+        wanted = [name for server in servers if server.missing(stack) for name in PACKAGES[server.name]]
+        wanted = [name for name in wanted if not _is_there(name)]
+        if wanted:
+            _apt(wanted, say=say)
+
+
+def complete(stack: Stack, server: Server, *, say: Say) -> None:
+    """What a server needs besides packages; ends with the server installed, or with `Trouble`."""
+    if not server.missing(stack):
         say(f"{server.name}: installed")
-
-
-def _packages(servers: Sequence[Server], *, say: Say) -> None:
-    wanted = [name for server in servers for name in PACKAGES[server.name] if not _is_there(name)]
-    if not wanted:
         return
+    with _alone(stack, server.name):
+        if (fetch := _FETCHED.get(server.name)) and server.missing(stack):
+            fetch(stack.cache, say)
+    if why := server.missing(stack):
+        raise Trouble(f"{server.name}: {why} is still not to be found after installing")
+    say(f"{server.name}: installed")
+
+
+@contextmanager
+def _alone(stack: Stack, what: str) -> Iterator[None]:
+    """One at a time on this machine, whichever stack asks."""
+    try:
+        stack.cache.mkdir(parents=True, exist_ok=True)
+        with (stack.cache / f".{what}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except PermissionError as error:
+        raise Trouble(f"{error.filename}: {error.strerror}; set SERVERS_CACHE to another place") from None
+
+
+def _apt(wanted: Sequence[str], *, say: Say) -> None:
     by_hand = f"apt-get install --no-install-recommends {' '.join(wanted)}"
     if not shutil.which("apt-get"):
         raise Trouble(

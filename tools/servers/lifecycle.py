@@ -12,7 +12,6 @@ from servers.server import Server
 from servers.stack import Stack
 from servers.trouble import NotInstalled, Trouble
 
-_STOP_SECONDS = 60
 Say = Callable[[str], None]
 
 
@@ -52,14 +51,14 @@ def up(stack: Stack, server: Server, *, say: Say, cancelled: threading.Event) ->
 
 
 def down(stack: Stack, server: Server, *, say: Say) -> None:
-    """Stopped in order; by force when it takes longer than a minute."""
+    """Stopped in order; by force when it takes too long."""
     with _running(stack, server) as tree:
         if tree is None:
             return
         tree.thaw()
         tree.send(server.stop_signal)
-        if not wait_until(lambda: tree.state == "down", _STOP_SECONDS):
-            say(f"{server.name}: did not stop within {_STOP_SECONDS} s and is killed")
+        if not wait_until(lambda: tree.state == "down", server.stop_seconds):
+            say(f"{server.name}: did not stop within {server.stop_seconds:g} s and is killed")
         tree.kill()
         server.after(stack)
 

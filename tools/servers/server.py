@@ -26,6 +26,7 @@ class Server:
     variables: Callable[[Stack], Mapping[str, str]]
     seconds: float
     stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 60
     after: Callable[[Stack], None] = lambda _: None
 
     def address(self, stack: Stack) -> str:

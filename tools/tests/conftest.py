@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parent.parent
-sys.path.insert(0, str(TOOLS))
+sys.path[:0] = [str(TOOLS), str(Path(__file__).parent)]
 
 
 @pytest.fixture(scope="session")
