@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +30,8 @@ async def recording(platform: RunningPlatform) -> AsyncIterator[list[Envelope]]:
     """Everything that is published while the block lasts."""
     seen: list[Envelope] = []
 
-    async def note(body: bytes) -> None:
-        seen.append(Envelope.from_bytes(body))
+    async def note(bodies: Sequence[bytes]) -> None:
+        seen.extend(Envelope.from_bytes(body) for body in bodies)
 
     types = sorted({event.type for service in SERVICES for event in service.handlers})
     bus = open_bus(platform.house.bus_url)

@@ -4,7 +4,7 @@ Purging twice, or for nothing, is harmless, so there is no inbox: a message is a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from antiphon_common.bus import Bus, Envelope
@@ -97,19 +97,26 @@ class Purger:
         if self._purging:
             await self._purging
 
-    async def handle(self, body: bytes) -> None:
-        """Purge for one message. Raises `Malformed` for one that cannot be read."""
+    async def handle(self, bodies: Sequence[bytes]) -> None:
+        """Purge for messages. Raises `Malformed` when one cannot be read; purging twice does no harm."""
+        at_once: set[str] = set()
+        for body in bodies:
+            kind, tags = self._tags(body)
+            if kind in _COUNTED:
+                self._purge_later(tags)
+            else:
+                at_once.update(tags)
+        if at_once:
+            await self._answers.purge(sorted(at_once))
+
+    def _tags(self, body: bytes) -> tuple[type[Announceable], list[str]]:
+        """What one message is about. Only the subject matters, so a newer publisher is understood, too."""
         try:
             envelope = Envelope.from_bytes(body)
             kind = self._kinds[envelope.type]
         except (ValueError, KeyError, TypeError) as error:
             raise Malformed("undecodable", "The message cannot be read.") from error
-        # Only the subject matters, so an event of a newer publisher is understood as far as needed.
-        tags = TAGS[kind](envelope.subject)
-        if kind in _COUNTED:
-            self._purge_later(tags)
-        else:
-            await self._answers.purge(tags)
+        return kind, TAGS[kind](envelope.subject)
 
     def _purge_later(self, tags: list[str]) -> None:
         """Purge in a moment, together with what else is counted until then."""

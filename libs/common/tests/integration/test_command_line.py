@@ -47,7 +47,7 @@ def terminal(tmp_path: Path) -> Terminal:
 async def bury(url: str, *values: str) -> list[str]:
     """Dead letters of a consumer that refuses everything; their ids."""
 
-    async def refuse(_: bytes) -> None:
+    async def refuse(_: object) -> None:
         raise RuntimeError
 
     async with opened(url) as bus:

@@ -244,8 +244,8 @@ class SqlUnit:
         self.announced = True
         await outbox.announce(self._session, OUTBOX, events, self._clock)
 
-    async def first_time(self, consumer: str, event_id: UUID) -> bool:
-        return await inbox.first_time(self._session, INBOX, consumer, event_id, self._clock)
+    async def first_time(self, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
+        return await inbox.first_time(self._session, INBOX, consumer, event_ids, self._clock)
 
 
 @asynccontextmanager

@@ -154,8 +154,8 @@ class Unit(Protocol):
     @property
     def backlog(self) -> Backlog: ...
 
-    async def first_time(self, consumer: str, event_id: UUID) -> bool:
-        """Note the event as handled by this consumer; false when it already was."""
+    async def first_time(self, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
+        """Note events as handled by this consumer; those that were not yet."""
 
 
 Completeness = Literal["whole", "behind", "partial"]

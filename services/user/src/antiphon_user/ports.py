@@ -1,6 +1,6 @@
 """What the inside of the user service needs from outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -46,8 +46,8 @@ class Unit(Protocol):
     async def announce(self, *events: Event) -> None:
         """Publish these after the commit, and only then."""
 
-    async def first_time(self, consumer: str, event_id: UUID) -> bool:
-        """Note the event as handled by this consumer; false when it already was."""
+    async def first_time(self, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
+        """Note events as handled by this consumer; those that were not yet."""
 
 
 @dataclass(frozen=True, slots=True)

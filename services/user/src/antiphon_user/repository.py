@@ -1,6 +1,6 @@
 """Remembers profiles: rows in, dataclasses out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from uuid import UUID
@@ -65,8 +65,8 @@ class SqlUnit:
         self.announced = True
         await outbox.announce(self._session, OUTBOX, events, self._clock)
 
-    async def first_time(self, consumer: str, event_id: UUID) -> bool:
-        return await inbox.first_time(self._session, INBOX, consumer, event_id, self._clock)
+    async def first_time(self, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
+        return await inbox.first_time(self._session, INBOX, consumer, event_ids, self._clock)
 
 
 @asynccontextmanager

@@ -13,8 +13,12 @@ from antiphon_common.bus.envelope import Envelope
 from antiphon_common.errors import Unavailable
 from antiphon_common.schemes import open_by_scheme
 
-Handler = Callable[[bytes], Awaitable[None]]
-"""Handles one message. Raising `Unavailable` asks for another try later, anything else dead-letters it."""
+Handler = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Handles messages, in order: all of them or, when it raises, none.
+
+What it raises for a single message decides on that: `Unavailable` asks for another try later, `NotNow` for a
+pause of the whole consumer, anything else makes it a dead letter. A batch that raises is tried in parts.
+"""
 
 RETRY_SECONDS = (1, 10, 60)
 """The ladder of pauses after `Unavailable`; the last one repeats."""
@@ -37,6 +41,10 @@ class DeadLetter:
     detail: str
     died_at: datetime
     body: bytes
+
+
+class NotNow(Unavailable):
+    """A consumer cannot handle anything at the moment: its messages wait, in order, and no try is counted."""
 
 
 class Unroutable(Unavailable):
@@ -77,7 +85,7 @@ class Bus(Protocol):
         """
 
     async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
-        """Bind a durable queue to these event types and handle its messages one after the other."""
+        """Bind a durable queue to these event types and handle its messages in order, some at a time."""
 
     async def depth(self, consumer: str) -> int:
         """Messages waiting for this consumer, with those being retried and those in the hands of this bus."""
@@ -119,6 +127,7 @@ __all__ = [
     "DeadLetter",
     "Envelope",
     "Handler",
+    "NotNow",
     "Unroutable",
     "open_bus",
 ]

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from antiphon_common.bus import DELIVERY_LIMIT, LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler
+from antiphon_common.bus import DELIVERY_LIMIT, LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler, NotNow
 from antiphon_common.bus.journal import Delivery, Journal
-from antiphon_common.errors import ServiceError, Unavailable
+from antiphon_common.bus.judging import Verdict, judge
 
-_BATCH = 50
+# One transaction, which the writers of the same database wait for.
+_BATCH = 25
 _IDLE_SECONDS = 2.0
 _TROUBLE_SECONDS = 1.0
 
@@ -103,33 +104,28 @@ class InprocBus:
     async def _handle_batch(self, consumer: str, handler: Handler) -> float | None:
         """Handle what is due; the seconds until something may be, or none when there may be more now."""
         batch, next_due = await self._journal.take(consumer, _BATCH)
-        handled: list[Delivery] = []
-        try:
-            for delivery in batch:
-                if await self._handle(delivery, handler):
-                    handled.append(delivery)  # noqa: PERF401 - it counts when a later one is cancelled
-        finally:
-            await self._journal.acknowledge(handled)
-        if batch:
+        if not batch:
+            # Another process (a command line) may put something in without waking us, so never for ever.
+            return _IDLE_SECONDS if next_due is None else max(0.01, min(next_due, _IDLE_SECONDS))
+        if batch[0].attempts > DELIVERY_LIMIT:
+            await self._journal.bury(batch[0], "delivery_limit", f"delivered {DELIVERY_LIMIT} times")
             return None
-        # Another process (a command line) may put something in without waking us, so never for ever.
-        return _IDLE_SECONDS if next_due is None else max(0.01, min(next_due, _IDLE_SECONDS))
-
-    async def _handle(self, delivery: Delivery, handler: Handler) -> bool:
-        """Whether the message is done with; otherwise it is due again later, or a dead letter."""
-        if delivery.attempts > DELIVERY_LIMIT:
-            await self._journal.bury(delivery, "delivery_limit", f"delivered {DELIVERY_LIMIT} times")
-            return False
+        verdicts: list[Verdict] = []
         try:
-            await handler(delivery.body)
-        except Unavailable:
-            rung = min(delivery.attempts, len(RETRY_SECONDS)) - 1
-            await self._journal.postpone(delivery, RETRY_SECONDS[rung])
-            return False
-        except ServiceError as error:
-            await self._journal.bury(delivery, error.code, error.detail)
-            return False
-        except Exception as error:  # noqa: BLE001 - anything a handler raises is a dead letter, never a dead loop
-            await self._journal.bury(delivery, "handler_failed", type(error).__name__)
-            return False
-        return True
+            await judge(handler, [delivery.body for delivery in batch], verdicts)
+        except NotNow:
+            await self._journal.release(batch[len(verdicts) :])
+            await asyncio.sleep(_TROUBLE_SECONDS)
+        finally:
+            await self._settle(batch, verdicts)
+        return None
+
+    async def _settle(self, batch: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
+        settled = list(zip(batch, verdicts, strict=False))
+        await self._journal.acknowledge([delivery for delivery, verdict in settled if verdict.done])
+        for delivery, verdict in settled:
+            if verdict.later:
+                rung = min(delivery.attempts, len(RETRY_SECONDS)) - 1
+                await self._journal.postpone(delivery, RETRY_SECONDS[rung])
+            elif verdict.code:
+                await self._journal.bury(delivery, verdict.code, verdict.detail)

@@ -137,6 +137,12 @@ class Journal:
             keys = [(delivery.seq,) for delivery in deliveries]
             await self._do(lambda db: db.executemany("DELETE FROM delivery WHERE seq = ?", keys))
 
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Take back what was not tried."""
+        keys = [(delivery.seq,) for delivery in deliveries]
+        query = "UPDATE delivery SET attempts = attempts - 1 WHERE seq = ?"
+        await self._do(lambda db: db.executemany(query, keys))
+
     async def postpone(self, delivery: Delivery, seconds: float) -> None:
         due = time.time() + seconds
         await self._do(

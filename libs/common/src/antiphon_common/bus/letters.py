@@ -23,6 +23,9 @@ from antiphon_common.errors import NotFound, Unavailable
 # The most that can be held; who takes all of them never holds more than a window.
 _HELD = 65_535
 _WINDOW = 200
+# The broker pipelines 32 of these.
+_SETTLED_AT_ONCE = 16
+_SETTLING_SECONDS = 0.02
 # Nothing for so long: somebody else holds the rest.
 _IDLE_SECONDS = 1.0
 
@@ -64,7 +67,7 @@ class Letters:
                 chosen = [message for message in window if ids is None or _id(message) in ids]
                 if again and await self._outgoing.post([_again(consumer, message) for message in chosen]):
                     raise Unavailable("bus_incomplete", "The consumer's queue is missing.")
-                await reading.forget(chosen)
+                await reading.forget(chosen, all_so_far=ids is None)
                 taken += len(chosen)
         return taken
 
@@ -122,10 +125,19 @@ class _Reading:
         await self._channel.basic_cancel(str(answer.consumer_tag), timeout=CALL_SECONDS)
         yield window
 
-    async def forget(self, messages: Sequence[DeliveredMessage]) -> None:
-        for message in messages:
-            await self._channel.basic_ack(message.delivery_tag or 0)
+    async def forget(self, messages: Sequence[DeliveredMessage], *, all_so_far: bool) -> None:
+        """Settle these. One word settles all that came before; single ones go slowly, because the broker
+        queues what it cannot take at once, and forgets that when the channel closes.
+        """
         self.held -= len(messages)
+        if messages and all_so_far:
+            await self._channel.basic_ack(messages[-1].delivery_tag or 0, multiple=True)
+            return
+        for start in range(0, len(messages), _SETTLED_AT_ONCE):
+            for message in messages[start : start + _SETTLED_AT_ONCE]:
+                await self._channel.basic_ack(message.delivery_tag or 0)
+            await self._channel.flow(active=True, timeout=CALL_SECONDS)
+            await asyncio.sleep(_SETTLING_SECONDS)
 
 
 async def ready(channel: Channel, queue: str) -> int:

@@ -20,7 +20,8 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, Handler, topology
+from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, Handler, NotNow, topology
+from antiphon_common.bus.judging import Verdict, judge
 from antiphon_common.bus.link import CALL_SECONDS, Link, translated
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.errors import ServiceError, Unavailable
@@ -109,12 +110,13 @@ class Subscription:
             else:
                 failures = 0
                 continue
-            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            await self._pause(failures)
             failures = 0 if self._channel else failures + 1
             self._channel = None
-            await self._wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
 
-    async def _wait(self, seconds: float) -> None:
+    async def _pause(self, failures: int) -> None:
+        pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+        seconds = random.uniform(pause / 2, pause)  # noqa: S311 - jitter, no secret
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
@@ -186,42 +188,49 @@ class Subscription:
         return batch
 
     async def _settle(self, channel: Channel, messages: Sequence[DeliveredMessage]) -> None:
-        for message in messages:
-            parcel = await self._handle(message)
-            if parcel is not None and await self._outgoing.post([parcel]):
-                raise Unavailable("bus_incomplete", "A queue is missing.")
-            await channel.basic_ack(message.delivery_tag or 0, wait=False)
-            self._unsettled -= 1
+        """Handle messages, put elsewhere what was not handled, then let go of all of them."""
+        verdicts: list[Verdict] = []
+        await self._judge([message.body for message in messages], verdicts)
+        moved = [
+            self._moved(message, verdict)
+            for message, verdict in zip(messages, verdicts, strict=True)
+            if not verdict.done
+        ]
+        if await self._outgoing.post(moved):
+            raise Unavailable("bus_incomplete", "A queue is missing.")
+        await channel.basic_ack(messages[-1].delivery_tag or 0, multiple=True, wait=False)
+        self._unsettled -= len(messages)
 
-    async def _handle(self, message: DeliveredMessage) -> Parcel | None:
-        """None when the message is done with, else where it goes from here."""
-        try:
-            await self._handler(message.body)
-        except Unavailable:
-            return self._later(message)
-        except ServiceError as error:
-            return self._dead(message, error.code, error.detail)
-        except Exception as error:  # noqa: BLE001 - anything a handler raises is a dead letter, never a dead loop
-            return self._dead(message, "handler_failed", type(error).__name__)
-        return None
+    async def _judge(self, bodies: Sequence[bytes], verdicts: list[Verdict]) -> None:
+        """While the consumer cannot, its messages stay here, in order."""
+        failures = 0
+        while len(verdicts) < len(bodies):
+            try:
+                await judge(self._handler, bodies[len(verdicts) :], verdicts)
+            except NotNow:
+                if self._stopping.is_set():
+                    raise
+                await self._pause(failures)
+                failures += 1
 
-    def _later(self, message: DeliveredMessage) -> Parcel:
+    def _moved(self, message: DeliveredMessage, verdict: Verdict) -> Parcel:
+        """A message on its way to another queue of this consumer."""
         attempts = _attempts(message) + 1
-        if attempts >= DELIVERY_LIMIT:
-            return self._dead(message, "delivery_limit", f"delivered {DELIVERY_LIMIT} times")
-        seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
-        key = uuid4().hex
-        self._postponed[key] = time.monotonic() + seconds + _RETURN_SECONDS
-        return self._moved(message, topology.retry_queue(self._consumer, seconds), key, attempts=attempts)
-
-    def _dead(self, message: DeliveredMessage, code: str, detail: str) -> Parcel:
+        if verdict.later and attempts < DELIVERY_LIMIT:
+            seconds = RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1]
+            parcel = self._parcel(message, topology.retry_queue(self._consumer, seconds), attempts=attempts)
+            self._postponed[str(parcel.properties.message_id)] = time.monotonic() + seconds + _RETURN_SECONDS
+            return parcel
+        code = verdict.code or "delivery_limit"
+        detail = verdict.detail if verdict.code else f"delivered {DELIVERY_LIMIT} times"
         now = datetime.now(UTC).isoformat()
-        queue = topology.dead_queue(self._consumer)
-        return self._moved(message, queue, uuid4().hex, code=code, detail=detail, died_at=now)
+        return self._parcel(
+            message, topology.dead_queue(self._consumer), code=code, detail=detail, died_at=now
+        )
 
-    def _moved(self, message: DeliveredMessage, queue: str, key: str, **headers: str | int) -> Parcel:
+    def _parcel(self, message: DeliveredMessage, queue: str, **headers: str | int) -> Parcel:
         properties = Basic.Properties(
-            delivery_mode=2, content_type="application/json", message_id=key, headers=dict(headers),
+            delivery_mode=2, content_type="application/json", message_id=uuid4().hex, headers=dict(headers),
             message_type=message.header.properties.message_type,
         )  # fmt: skip
         return Parcel(topology.sorter(self._consumer), queue, message.body, properties)

@@ -1,5 +1,6 @@
 """The inbox: remembers which events a consumer has handled, in the transaction of their effect."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,12 +17,14 @@ _PRUNE_SECONDS = 3600.0
 
 
 async def first_time(
-    session: AsyncSession, table: Table, consumer: str, event_id: UUID, clock: Clock
-) -> bool:
-    """Note the event as handled; false when it already was."""
-    row = insert_for(session, table).values(consumer=consumer, event_id=event_id, handled_at=clock.now())
-    noted = await session.execute(row.on_conflict_do_nothing().returning(table.c.event_id))
-    return noted.first() is not None
+    session: AsyncSession, table: Table, consumer: str, event_ids: Sequence[UUID], clock: Clock
+) -> set[UUID]:
+    """Note events as handled, by one statement; those that were not yet."""
+    now = clock.now()
+    # In one order, so that two instances with the same messages wait for each other and never in a circle.
+    rows = [{"consumer": consumer, "event_id": key, "handled_at": now} for key in sorted(set(event_ids))]
+    noted = insert_for(session, table).on_conflict_do_nothing().returning(table.c.event_id)
+    return set((await session.execute(noted, rows)).scalars())
 
 
 def pruning(database: Database, table: Table, *, clock: Clock, log: FilteringBoundLogger) -> Loop:

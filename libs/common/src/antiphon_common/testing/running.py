@@ -91,6 +91,6 @@ class Recorder:
 
         return (await eventually(matching, seconds=seconds))[0]
 
-    async def _note(self, body: bytes) -> None:
-        envelope = Envelope.from_bytes(body)
-        self.events.append(self._types[envelope.type].model_validate(envelope.data))
+    async def _note(self, bodies: Sequence[bytes]) -> None:
+        envelopes = [Envelope.from_bytes(body) for body in bodies]
+        self.events += [self._types[each.type].model_validate(each.data) for each in envelopes]

@@ -1,12 +1,12 @@
 """What every bus does. The subclass gives `bus_url`, the address of a bus with no queues yet."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
-from antiphon_common.bus import DELIVERY_LIMIT, Bus, DeadLetter, Envelope, open_bus
+from antiphon_common.bus import DELIVERY_LIMIT, Bus, DeadLetter, Envelope, Handler, NotNow, open_bus
 from antiphon_common.errors import Conflict, Unavailable
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.events import Changed, Removed, changed, envelope, envelopes, values
@@ -30,15 +30,20 @@ class Inbox:
 
     def __init__(self, **raising: Exception) -> None:
         self.bodies: list[bytes] = []
-        self.calls = 0
+        self.batches: list[list[str]] = []
         self._raising = raising
 
-    async def __call__(self, body: bytes) -> None:
-        self.calls += 1
-        error = self._raising.get(values([body])[0])
-        if error:
-            raise error
-        self.bodies.append(body)
+    async def __call__(self, bodies: Sequence[bytes]) -> None:
+        batch = values(bodies)
+        self.batches.append(batch)
+        for value in batch:
+            if value in self._raising:
+                raise self._raising[value]
+        self.bodies += bodies
+
+    @property
+    def calls(self) -> int:
+        return len(self.batches)
 
     async def holds(self, count: int) -> list[str]:
         async def seen() -> list[str]:
@@ -137,7 +142,7 @@ class BusSuite:
     async def test_what_was_being_handled_at_the_stop_comes_again(self, bus_url: str) -> None:
         begun, inbox = asyncio.Event(), Inbox()
 
-        async def hangs(_: bytes) -> None:
+        async def hangs(_: Sequence[bytes]) -> None:
             begun.set()
             await asyncio.Event().wait()
 
@@ -152,13 +157,13 @@ class BusSuite:
     async def test_unavailable_is_tried_again_and_holds_nobody_up(self, bus: Bus) -> None:
         inbox, tries = Inbox(), 0
 
-        async def at_first_unavailable(body: bytes) -> None:
+        async def at_first_unavailable(bodies: Sequence[bytes]) -> None:
             nonlocal tries
-            if values([body]) == ["later"]:
-                tries += 1
-                if tries == 1:
+            if "later" in values(bodies):
+                tries += len(bodies) == 1
+                if tries < 2:
                     raise Unavailable("database_unavailable")
-            await inbox(body)
+            await inbox(bodies)
 
         await bus.consume("one", CHANGES, at_first_unavailable)
         await bus.publish([envelope("later"), envelope("a"), envelope("b")])
@@ -166,6 +171,43 @@ class BusSuite:
         assert await bus.depth("one") == 1
         assert await inbox.holds(3) == ["a", "b", "later"]
         assert (tries, await bus.dead_letters("one")) == (2, [])
+        await self._settled(bus, "one")
+
+    async def test_a_consumer_that_cannot_at_all_keeps_its_messages_in_order_and_counts_no_try(
+        self, bus: Bus
+    ) -> None:
+        inbox, tries = Inbox(), 0
+
+        async def not_now(bodies: Sequence[bytes]) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise NotNow("database_unavailable")
+            await inbox(bodies)
+
+        await bus.bind("one", CHANGES)
+        await bus.publish(envelopes(40))
+        await bus.consume("one", CHANGES, not_now)
+        assert await inbox.holds(40) == [str(number) for number in range(40)]
+        await self._settled(bus, "one")
+        assert await bus.dead_count("one") == 0
+
+    async def test_a_message_that_fails_among_many_is_found_and_the_others_are_handled_once(
+        self, bus: Bus
+    ) -> None:
+        inbox = Inbox(**{"17": RuntimeError()})
+        await bus.bind("one", CHANGES)
+        await bus.publish(envelopes(40))
+        await bus.consume("one", CHANGES, inbox)
+        good = [str(number) for number in range(40) if number != 17]
+        assert await inbox.holds(39) == good
+        [letter] = await letters(bus, "one", 1)
+        assert values([letter.body]) == ["17"]
+        await self._settled(bus, "one")
+        # Halves of halves, not one at a time.
+        assert max(map(len, inbox.batches)) > 10
+        assert inbox.calls < 25
+        assert inbox.batches.count(["17"]) == 1
 
     @pytest.mark.parametrize(
         ("error", "code"),
@@ -182,17 +224,17 @@ class BusSuite:
         assert (letter.consumer, letter.type, letter.code) == ("one", Changed.type, code)
         assert values([letter.body]) == ["bad"]
         assert "secret" not in letter.detail
-        assert inbox.calls == 3
+        assert inbox.batches.count(["bad"]) == 1
         await self._settled(bus, "one")
 
     async def test_a_failing_consumer_never_blocks_the_others(self, bus: Bus) -> None:
         good, begun = Inbox(), asyncio.Event()
 
-        async def hangs(_: bytes) -> None:
+        async def hangs(_: Sequence[bytes]) -> None:
             begun.set()
             await asyncio.Event().wait()
 
-        async def fails(_: bytes) -> None:
+        async def fails(_: Sequence[bytes]) -> None:
             raise RuntimeError
 
         await bus.consume("hanging", CHANGES, hangs)
@@ -206,7 +248,7 @@ class BusSuite:
     async def test_a_message_that_ends_every_process_is_dead_at_the_limit_and_alone(
         self, bus_url: str
     ) -> None:
-        async def once(handler: Callable[[bytes], Awaitable[None]], done: asyncio.Event) -> None:
+        async def once(handler: Handler, done: asyncio.Event) -> None:
             async with opened(bus_url) as bus:
                 await bus.consume("one", CHANGES, handler)
                 await asyncio.wait_for(done.wait(), 5)
@@ -218,11 +260,11 @@ class BusSuite:
         for _ in range(DELIVERY_LIMIT):
             stopped = asyncio.Event()
 
-            async def dies(body: bytes, stopped: asyncio.Event = stopped) -> None:
-                if values([body]) == ["poison"]:
+            async def dies(bodies: Sequence[bytes], stopped: asyncio.Event = stopped) -> None:
+                if "poison" in values(bodies):
                     stopped.set()
                     await asyncio.Event().wait()
-                await inbox(body)
+                await inbox(bodies)
 
             await once(dies, stopped)
         async with opened(bus_url) as bus:
@@ -253,6 +295,36 @@ class BusSuite:
         assert await bus.discard("one", [dead[0].id, "no such id", "-1"]) == 1
         assert await bus.discard("two", [dead[1].id]) == 0
         assert values([letter.body for letter in await bus.dead_letters("one")]) == ["b"]
+
+    async def test_dead_letters_are_counted_listed_in_part_redriven_and_discarded_all_at_once(
+        self, bus: Bus
+    ) -> None:
+        broken = True
+        inbox = Inbox()
+
+        async def mended(bodies: Sequence[bytes]) -> None:
+            if broken:
+                raise RuntimeError
+            await inbox(bodies)
+
+        await bus.consume("one", CHANGES, mended)
+        await bus.publish(envelopes(450))
+        await eventually(lambda: bus.dead_count("one"), lambda count: count == 450)
+        listed = await bus.dead_letters("one", limit=300)
+        assert values([letter.body for letter in listed]) == [str(number) for number in range(300)]
+        broken = False
+        # From the middle: those before and after stay where they are.
+        assert await bus.redrive("one", [letter.id for letter in listed[100:200]]) == 100
+        assert await inbox.holds(100) == [str(number) for number in range(100, 200)]
+        assert await bus.dead_count("one") == 350
+        rest = [str(number) for number in range(450) if not 100 <= number < 200]
+        assert values([letter.body for letter in await bus.dead_letters("one")]) == rest
+        assert await bus.redrive("one", None) == 350
+        assert (await inbox.holds(450))[100:] == rest
+        broken = True
+        await bus.publish(envelopes(3))
+        await eventually(lambda: bus.dead_count("one"), lambda count: count == 3)
+        assert (await bus.discard("one", None), await bus.dead_count("one")) == (3, 0)
 
     async def test_a_running_bus_answers_and_a_stopped_one_is_unavailable(self, bus_url: str) -> None:
         bus = open_bus(bus_url)
