@@ -1,18 +1,18 @@
 """A catalog service with its own database, and what other services would tell it."""
 
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 
 from antiphon_catalog.app import create_app
 from antiphon_catalog.settings import Settings
+from antiphon_catalog.tables import OUTBOX
 from antiphon_common.bus import open_bus
+from antiphon_common.db import Database
 from antiphon_common.ids import new_id
 from antiphon_common.testing.databases import Migrated
 from antiphon_common.testing.running import drained, eventually, publish, running
@@ -38,12 +38,14 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def tell(settings: Settings, tmp_path: Path) -> Tell:
+def tell(settings: Settings) -> Tell:
     """Publishes events; waits until the service has taken them, without a dead letter, and told of it."""
 
+    database = Database(settings.database_url)
+
     async def waiting_outside() -> int:
-        with closing(sqlite3.connect(tmp_path / "service.db")) as database:
-            return int(database.execute("SELECT count(*) FROM outbox").fetchone()[0])
+        async with database.read() as connection:
+            return (await connection.execute(select(func.count()).select_from(OUTBOX))).scalar_one()
 
     async def publish_and_wait(events: Sequence[Event]) -> None:
         await publish(settings.bus_url, events)
@@ -53,6 +55,7 @@ def tell(settings: Settings, tmp_path: Path) -> Tell:
         await bus.start()
         letters = await bus.dead_letters("catalog")
         await bus.stop()
+        await database.stop()
         assert not letters, [(letter.type, letter.code, letter.detail) for letter in letters]
 
     return publish_and_wait

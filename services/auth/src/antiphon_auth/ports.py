@@ -22,7 +22,10 @@ class Accounts(Protocol):
     """All accounts."""
 
     async def find(self, user_id: UUID) -> Account | None:
-        """The account, or none."""
+        """The account, locked until the unit ends, or none."""
+
+    async def look_at(self, user_id: UUID) -> Account | None:
+        """The account as it was committed last, or none; waits for nobody."""
 
     async def find_by_email(self, email: str) -> Account | None:
         """The account with exactly this folded address, or none."""

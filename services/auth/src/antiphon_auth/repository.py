@@ -26,7 +26,7 @@ from antiphon_auth.tables import (
     SessionRow,
 )
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, insert_for, is_conflict, outbox
+from antiphon_common.db import Database, get_locked, insert_for, is_conflict, outbox
 from antiphon_common.errors import Conflict
 from antiphon_contracts.event import Event
 
@@ -42,6 +42,10 @@ class SqlAccounts:
 
     async def find(self, user_id: UUID) -> Account | None:
         row = await self._session.get(AccountRow, user_id, with_for_update=True)
+        return _account(row) if row else None
+
+    async def look_at(self, user_id: UUID) -> Account | None:
+        row = await self._session.get(AccountRow, user_id)
         return _account(row) if row else None
 
     async def find_by_email(self, email: str) -> Account | None:
@@ -121,8 +125,13 @@ class SqlGuesses:
         self._session = session
 
     async def find(self, key: str, now: datetime) -> Attempts:
-        # Inserting first gives parallel attempts one row to queue for.
-        await _insert_missing(self._session, AttemptsRow, key=key, count=0, closed_until=None, last_at=now)
+        # Inserting gives parallel attempts one row to queue for; touching it locks it before a login that
+        # succeeds can take it away.
+        first = insert_for(self._session, AttemptsRow).values(
+            key=key, count=0, closed_until=None, last_at=now
+        )
+        touched = first.on_conflict_do_update(index_elements=["key"], set_={"key": first.excluded.key})
+        await self._session.execute(touched)
         row = await self._session.get_one(AttemptsRow, key, with_for_update=True)
         return Attempts(key=row.key, count=row.count, closed_until=row.closed_until, last_at=row.last_at)
 
@@ -140,7 +149,8 @@ class SqlRevocations:
         self._session = session
 
     async def add(self, *, user_id: UUID, session_id: UUID | None, at: datetime) -> None:
-        await _insert_missing(self._session, CounterRow, name="revocation", value=0)
+        first = insert_for(self._session, CounterRow).values(name="revocation", value=0)
+        await self._session.execute(first.on_conflict_do_nothing())
         counted = update(CounterRow).where(CounterRow.name == "revocation").values(value=CounterRow.value + 1)
         seq = (await self._session.execute(counted.returning(CounterRow.value))).scalar_one()
         before = int(at.timestamp())
@@ -156,7 +166,7 @@ class SqlBootstraps:
         self._session = session
 
     async def find(self) -> Bootstrap | None:
-        row = await self._session.get(BootstrapRow, 1, with_for_update=True)
+        row = await get_locked(self._session, BootstrapRow, 1)
         if row is None:
             return None
         return Bootstrap(secret_hash=row.secret_hash, expires_at=row.expires_at, used_at=row.used_at)
@@ -199,12 +209,6 @@ async def unit_of_work(database: Database, clock: Clock, relay: outbox.Relay) ->
         yield unit
     if unit.announced:
         relay.wake()
-
-
-async def _insert_missing(
-    session: AsyncSession, table: type[AttemptsRow | CounterRow], **values: object
-) -> None:
-    await session.execute(insert_for(session, table).values(**values).on_conflict_do_nothing())
 
 
 def _account(row: AccountRow) -> Account:

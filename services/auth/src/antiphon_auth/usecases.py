@@ -131,6 +131,8 @@ async def end_session(unit: Unit, principal: Principal, session_id: UUID, *, now
 
 async def offer_bootstrap(unit: Unit, secret: str, *, now: datetime) -> bool:
     """Offer the secret to whoever makes the first administrator; false when there is one already."""
+    # Whoever is making the first administrator right now holds the offer.
+    await unit.bootstraps.find()
     if await unit.accounts.any_admin():
         return False
     expires = now + bootstrap.LIFETIME
@@ -246,7 +248,8 @@ async def _refreshed(unit: Unit, deps: Deps, token: str, visit: Visit, now: date
         await _end(unit, session.user_id, session.id, now)
         deps.security_log.note("refresh_token_reused", user_id=session.user_id, session_id=session.id)
         return None
-    account = await unit.accounts.find(session.user_id)
+    # Not locked: whoever ends all sessions holds the account and waits for this one.
+    account = await unit.accounts.look_at(session.user_id)
     if use is Use.OVER or account is None or account.status != "active":
         return None
     return await _next(unit, deps.issuer, Issued(account, session, token), visit, use=use, now=now)

@@ -1,18 +1,19 @@
 """The real hasher: its parameters, its bounds, and what it costs to ask about nobody."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 
 import argon2
 import httpx
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import select
 
 from antiphon_auth.adapters.passwords import Argon2Passwords
 from antiphon_auth.app import create_app
 from antiphon_auth.settings import Settings
+from antiphon_auth.tables import AccountRow
+from antiphon_common.db import Database
 from antiphon_common.errors import Unavailable
 from antiphon_common.testing.running import running
 
@@ -89,11 +90,13 @@ async def test_an_unknown_account_costs_as_much_as_a_known_one(settings: Setting
 async def test_a_hash_with_old_parameters_is_replaced_at_login(register, login, passwords, settings) -> None:
     await register()
     passwords.today = "better"
+    database = Database(settings.database_url)
     for password, kind in [("wrong", "cheap"), (PASSWORD, "better")]:
         await login(password=password)
-        with sqlite3.connect(make_url(settings.database_url).database or "") as connection:
-            (hashed,) = connection.execute("SELECT password_hash FROM account").fetchone()
+        async with database.read() as connection:
+            hashed = (await connection.execute(select(AccountRow.password_hash))).scalar_one()
         assert hashed.startswith(f"{kind}$")
+    await database.stop()
     assert (await login()).status_code == 200
 
 

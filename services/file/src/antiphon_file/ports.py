@@ -45,7 +45,7 @@ class Uploads(Protocol):
         """Rejected ones and duplicates from before a moment."""
 
     async def of_owner(self, owner_id: UUID, limit: int) -> Sequence[Upload]:
-        """Some uploads of one person."""
+        """Some uploads of one person. Raises `Unavailable` when one of them is being changed."""
 
 
 class Images(Protocol):
@@ -73,7 +73,7 @@ class Images(Protocol):
         """Images from before a moment that no upload, album, person or playlist shows."""
 
     async def of_owner(self, owner_id: UUID, limit: int) -> Sequence[Image]:
-        """Some images of one person."""
+        """Some images of one person. Raises `Unavailable` when one of them is being changed."""
 
     async def note_use(self, subject: UUID, image_id: UUID | None, revision: int) -> None:
         """Remember what something shows now; an older revision than known is ignored."""
@@ -84,6 +84,9 @@ class Usages(Protocol):
 
     async def reserve(self, owner_id: UUID, quota: Quota, *, size: int, files: int, images: int) -> bool:
         """Add to what a person keeps, if all of it fits: one statement, so that no race passes the quota."""
+
+    async def hold(self, owner_id: UUID) -> None:
+        """Nobody else looks for twins among this person's things until the unit ends."""
 
     async def release(self, owner_id: UUID, *, size: int, files: int, images: int) -> None:
         """Take from it."""
@@ -166,4 +169,4 @@ class Deps:
     reader: Reader
     gallery: Gallery
     limits: Limits
-    wake_analysts: Callable[[], None]
+    wake_analysts: Callable[[UUID], None]

@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, insert_for, outbox
+from antiphon_common.db import Database, get_locked, hold, inbox, insert_for, outbox
 from antiphon_contracts.event import Event
 from antiphon_file.domain import AudioFacts, Form, Image, Quota, Said, Upload
 from antiphon_file.tables import INBOX, OUTBOX, DoomedRow, ImageRow, ImageUseRow, UploadRow, UsageRow
@@ -65,7 +65,9 @@ class SqlUploads:
         return await self._some(finished, UploadRow.lease_until <= before, limit=limit)
 
     async def of_owner(self, owner_id: UUID, limit: int) -> Sequence[Upload]:
-        return await self._some(UploadRow.owner_id == owner_id, limit=limit)
+        # One that somebody holds is not passed over: this unit fails, and is tried again.
+        query = select(UploadRow).where(UploadRow.owner_id == owner_id).limit(limit)
+        return [upload_of(row) for row in await self._session.scalars(query.with_for_update(nowait=True))]
 
     async def _some(self, *conditions: Any, limit: int) -> Sequence[Upload]:
         query = select(UploadRow).where(*conditions).limit(limit).with_for_update(skip_locked=True)
@@ -107,10 +109,11 @@ class SqlImages:
         return await self._some(old, ImageRow.width > 0, ~shown, ~used, limit=limit)
 
     async def of_owner(self, owner_id: UUID, limit: int) -> Sequence[Image]:
-        return await self._some(ImageRow.owner_id == owner_id, limit=limit)
+        query = select(ImageRow).where(ImageRow.owner_id == owner_id).limit(limit)
+        return [image_of(row) for row in await self._session.scalars(query.with_for_update(nowait=True))]
 
     async def note_use(self, subject: UUID, image_id: UUID | None, revision: int) -> None:
-        known = await self._session.get(ImageUseRow, subject, with_for_update=True)
+        known = await get_locked(self._session, ImageUseRow, subject)
         if known is None or revision >= known.revision:
             await self._session.merge(ImageUseRow(subject=subject, image_id=image_id, revision=revision))
 
@@ -139,6 +142,9 @@ class SqlUsages:
         change = _added(size, files, images).where(UsageRow.owner_id == owner_id, *fits)
         done = await self._session.execute(change.returning(UsageRow.owner_id))
         return done.first() is not None
+
+    async def hold(self, owner_id: UUID) -> None:
+        await hold(self._session, "twins", owner_id)
 
     async def release(self, owner_id: UUID, *, size: int, files: int, images: int) -> None:
         await self._session.execute(_added(-size, -files, -images).where(UsageRow.owner_id == owner_id))

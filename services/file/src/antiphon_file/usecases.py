@@ -85,6 +85,7 @@ async def finish_upload(
         upload, size=size, sha256=sha256, filename=filename, form=form, lease_until=now,
         cover_id=cover.id if cover else None, dominant_color=cover.dominant_color if cover else None,
     )  # fmt: skip
+    await unit.usages.hold(upload.owner_id)
     twin = await unit.uploads.twin(upload.owner_id, sha256)
     if twin is not None:
         received = replace(received, state="duplicate", duplicate_of=twin.id)
@@ -172,6 +173,7 @@ async def begin_image(unit: Unit, image: Image, quota: Quota) -> Image:
     A picture that has yet to arrive has no digest.
     """
     known = image.source_sha256
+    await unit.usages.hold(image.owner_id)
     twin = await unit.images.twin(image.owner_id, known) if known else None
     if twin is not None:
         return twin
@@ -186,6 +188,7 @@ async def identify_image(unit: Unit, image_id: UUID, source_sha256: str) -> Imag
     image = await unit.images.find(image_id)
     if image is None:
         raise Unavailable("image_interrupted", "The image took too long and was given up.")
+    await unit.usages.hold(image.owner_id)
     twin = await unit.images.twin(image.owner_id, source_sha256)
     if twin is not None:
         await _remove_image(unit, image)
@@ -265,19 +268,19 @@ async def erase_owner(unit: Unit, event: AccountDeleted) -> None:
 
 async def forget_abandoned(unit: Unit, now: datetime) -> int:
     """Remove what a killed process left half received or half made, and what is long settled; how many."""
-    uploads: Sequence[Upload] = [
+    things: Sequence[Upload | Image] = [
         *await unit.uploads.abandoned(now, _BATCH),
         *await unit.uploads.settled(now - _SETTLED_KEPT, _BATCH),
-    ]
-    for upload in uploads:
-        await _remove(unit, upload)
-    images = [
         *await unit.images.abandoned(now, _BATCH),
         *await unit.images.unused(now - _UNUSED_IMAGE_KEPT, _BATCH),
     ]
-    for image in images:
-        await _remove_image(unit, image)
-    return len(uploads) + len(images)
+    # By owner, because each one's room is locked: two instances that do this at once never wait in a circle.
+    for thing in sorted(things, key=lambda thing: thing.owner_id):
+        if isinstance(thing, Upload):
+            await _remove(unit, thing)
+        else:
+            await _remove_image(unit, thing)
+    return len(things)
 
 
 def announcement(upload: Upload) -> UploadReady:

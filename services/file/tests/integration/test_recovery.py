@@ -21,6 +21,7 @@ from antiphon_common.db.outbox import Relay
 from antiphon_common.errors import Conflict, Unavailable
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
+from antiphon_common.telemetry import Telemetry
 from antiphon_common.testing.running import Recorder, eventually, running
 from antiphon_common.testing.tokens import TokenMaker
 from antiphon_contracts.auth import AccountDeleted
@@ -29,6 +30,7 @@ from antiphon_file import queries, usecases
 from antiphon_file.app import create_app
 from antiphon_file.consumers.analysis import analyse_next
 from antiphon_file.consumers.collection import Collector
+from antiphon_file.consumers.watching import Watch
 from antiphon_file.domain import (
     LEASE,
     MAX_CLAIMS,
@@ -51,6 +53,7 @@ from antiphon_file.tables import OUTBOX, Base
 FACTS = AudioFacts("audio/mpeg", "mp3", 1, 1, 1, 1, None, None, "")
 ROOM = Quota(size=300, files=100, images=100)
 LOG = open_log("test", level="error", file=None)
+WATCH = Watch(Telemetry("test"))
 
 
 class Sound(Protocol):
@@ -203,20 +206,20 @@ async def test_an_upload_that_somebody_works_on_is_left_alone_until_the_lease_ru
         assert await usecases.claim_upload(unit, clock.now()) is not None
     async with store.open_unit() as unit:
         assert await usecases.claim_upload(unit, clock.now()) is None
-    assert not await analyse_next(deps, LOG)
+    assert not await analyse_next(deps, LOG, WATCH)
     clock.advance(LEASE)
-    assert await analyse_next(deps, LOG)
+    assert await analyse_next(deps, LOG, WATCH)
     assert len(reader.read) == 1
 
 
 async def test_a_reader_that_breaks_once_is_asked_again(store: Store, clock: FixedClock) -> None:
     upload = await store.add()
     deps = store.deps(FakeReader(failures=1))
-    assert await analyse_next(deps, LOG)
+    assert await analyse_next(deps, LOG, WATCH)
     assert await store.state(upload) == "analysing"
-    assert not await analyse_next(deps, LOG)  # not at once
+    assert not await analyse_next(deps, LOG, WATCH)  # not at once
     clock.advance(timedelta(seconds=3))
-    assert await analyse_next(deps, LOG)
+    assert await analyse_next(deps, LOG, WATCH)
     assert await store.state(upload) == "ready"
 
 
@@ -226,7 +229,7 @@ async def test_a_file_that_breaks_the_reader_three_times_is_given_up_and_others_
     poison, good = await store.add(), await store.add()
     deps = store.deps(FakeReader(failures=3))
     for _ in range(3):
-        assert await analyse_next(deps, LOG)
+        assert await analyse_next(deps, LOG, WATCH)
         clock.advance(timedelta(seconds=3))
         if await store.state(good) == "analysing":
             async with store.open_unit() as unit:  # what breaks is the poison, so it goes first each time
@@ -237,7 +240,7 @@ async def test_a_file_that_breaks_the_reader_three_times_is_given_up_and_others_
     assert found is not None
     assert (found.reason, found.failures) == ("analysis_failed", 2)
     clock.advance(timedelta(seconds=3))
-    assert await analyse_next(deps, LOG)
+    assert await analyse_next(deps, LOG, WATCH)
     assert await store.state(good) == "ready"
 
 
@@ -246,7 +249,7 @@ async def test_a_file_that_always_ends_the_service_itself_is_given_up_in_the_end
 ) -> None:
     upload = await store.add(claims=MAX_CLAIMS)
     reader = FakeReader()
-    assert not await analyse_next(store.deps(reader), LOG)
+    assert not await analyse_next(store.deps(reader), LOG, WATCH)
     assert await store.state(upload) == "rejected"
     assert reader.read == []
 
@@ -255,7 +258,7 @@ async def test_a_row_whose_object_was_lost_does_not_wait_for_ever(store: Store, 
     upload = await store.add()
     await store.blobs.delete(audio_key(upload.id))
     for _ in range(3):
-        await analyse_next(store.deps(FakeReader()), LOG)
+        await analyse_next(store.deps(FakeReader()), LOG, WATCH)
         clock.advance(timedelta(seconds=3))
     assert await store.state(upload) == "rejected"
 
@@ -265,7 +268,7 @@ async def test_an_analysis_that_is_stopped_is_put_back_and_begins_anew_at_once(
 ) -> None:
     upload, reader = await store.add(), FakeReader()
     reader.stuck = True
-    task = asyncio.create_task(analyse_next(store.deps(reader), LOG))
+    task = asyncio.create_task(analyse_next(store.deps(reader), LOG, WATCH))
 
     async def begun() -> bool:
         return bool(reader.read)
@@ -275,7 +278,7 @@ async def test_an_analysis_that_is_stopped_is_put_back_and_begins_anew_at_once(
     with pytest.raises(asyncio.CancelledError):
         await task
     reader.stuck = False
-    assert await analyse_next(store.deps(reader), LOG)
+    assert await analyse_next(store.deps(reader), LOG, WATCH)
     assert await store.state(upload) == "ready"
 
 
@@ -285,9 +288,9 @@ async def test_an_outage_of_the_store_counts_against_no_file(store: Store, clock
     deps = store.deps(reader)
     for _ in range(reader.outages):
         with pytest.raises(Unavailable):
-            await analyse_next(deps, LOG)
+            await analyse_next(deps, LOG, WATCH)
         clock.advance(timedelta(seconds=6))
-    assert await analyse_next(deps, LOG)
+    assert await analyse_next(deps, LOG, WATCH)
     assert await store.state(upload) == "ready"
 
 
@@ -329,7 +332,7 @@ async def test_whoever_sends_two_hundred_files_does_not_keep_others_waiting(
     deps = store.deps(reader)
     for _ in range(2):
         clock.advance(timedelta(milliseconds=10))
-        await analyse_next(deps, LOG)
+        await analyse_next(deps, LOG, WATCH)
     assert str(last.id) in reader.read
 
 

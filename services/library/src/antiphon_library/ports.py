@@ -21,6 +21,9 @@ class Items(Protocol):
     async def find(self, kind: Kind, item_id: UUID) -> Item | None:
         """The item, tombstones included, or none when it is unknown."""
 
+    async def hold(self, kind: Kind, item_id: UUID) -> Item | None:
+        """The same, and nobody else changes or makes it until the unit ends."""
+
     async def save(self, item: Item) -> None:
         """Store what an event said."""
 

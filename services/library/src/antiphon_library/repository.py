@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, insert_for, is_conflict, outbox
+from antiphon_common.db import Database, get_locked, inbox, insert_for, is_conflict, outbox
 from antiphon_common.errors import Conflict
 from antiphon_contracts.event import Event
 from antiphon_library.domain import Context, Count, CounterName, Credit, Item, Keep, Kind, Play, Report
@@ -38,6 +38,10 @@ class SqlItems:
 
     async def find(self, kind: Kind, item_id: UUID) -> Item | None:
         row = await self._session.get(ItemRow, (kind, item_id))
+        return _item(row) if row else None
+
+    async def hold(self, kind: Kind, item_id: UUID) -> Item | None:
+        row = await get_locked(self._session, ItemRow, (kind, item_id))
         return _item(row) if row else None
 
     async def save(self, item: Item) -> None:

@@ -209,12 +209,13 @@ async def _forget_plays(unit: Unit, user_id: UUID) -> None:
 
 
 async def _apply(unit: Unit, item: Item) -> None:
-    known = await unit.items.find(item.kind, item.id)
+    known = await unit.items.hold(item.kind, item.id)
     if known is None or (not known.deleted and item.revision >= known.revision):
         await unit.items.save(item)
 
 
 async def _forget(unit: Unit, kind: Kind, item_id: UUID, revision: int) -> None:
+    await unit.items.hold(kind, item_id)
     await unit.items.save(
         Item(kind, item_id, owner_id=None, reachable=False, card={}, revision=revision, deleted=True)
     )

@@ -1,13 +1,11 @@
 """Counters against their sets: whatever happens, in any order and twice, they are equal."""
 
 import asyncio
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +21,7 @@ from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.principal import Principal
+from antiphon_common.testing.databases import Migrated
 from antiphon_contracts.auth import AccountDeleted
 from antiphon_contracts.stream import AudioServed
 from antiphon_library import queries, usecases
@@ -230,13 +229,12 @@ def check_announcements(envelopes: list[dict[str, Any]], counters: dict[tuple[st
     ]
 )
 def test_counters_equal_their_sets_after_any_sequence(
-    operations: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, empty_database: Path
+    operations: list[tuple[Any, ...]], migrated: Migrated
 ) -> None:
-    path = tmp_path_factory.mktemp("counters") / "service.db"
-    shutil.copy(empty_database, path)
+    url = migrated("antiphon_library")
 
     async def run() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
+        database = Database(url)
         await database.start()
         relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
         open_unit: OpenUnit = lambda: unit_of_work(database, FixedClock(), relay)  # noqa: E731

@@ -66,6 +66,9 @@ class Tracks(Protocol):
     async def find(self, track_ids: Sequence[UUID]) -> Mapping[UUID, Track]:
         """Those that are known, tombstones included."""
 
+    async def hold(self, track_id: UUID) -> Track | None:
+        """One of them; nobody else changes or makes it until the unit ends."""
+
     async def save(self, track: Track) -> None:
         """Store what an event said."""
 

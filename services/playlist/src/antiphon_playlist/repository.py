@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, CursorResult, delete, func, insert, literal, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, insert_for, outbox
+from antiphon_common.db import Database, get_locked, inbox, insert_for, outbox
 from antiphon_contracts.event import Event
 from antiphon_playlist.domain import GAP, Item, Person, Playlist, Spot, Track, Visibility, spread_from
 from antiphon_playlist.tables import INBOX, OUTBOX, ItemRow, PersonRow, PlaylistRow, TrackRow
@@ -108,6 +108,10 @@ class SqlTracks:
     async def find(self, track_ids: Sequence[UUID]) -> Mapping[UUID, Track]:
         rows = await self._session.scalars(select(TrackRow).where(TrackRow.id.in_(track_ids)))
         return {row.id: _track(row) for row in rows}
+
+    async def hold(self, track_id: UUID) -> Track | None:
+        row = await get_locked(self._session, TrackRow, track_id)
+        return _track(row) if row else None
 
     async def save(self, track: Track) -> None:
         row = TrackRow(

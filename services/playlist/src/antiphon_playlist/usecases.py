@@ -159,7 +159,7 @@ async def remove_track(
 
 async def apply_track(unit: Unit, event: TrackChanged) -> None:
     """Take over what catalog says of a track."""
-    known = (await unit.tracks.find([event.subject])).get(event.subject)
+    known = await unit.tracks.hold(event.subject)
     if known and (known.deleted or event.revision < known.revision):
         return
     reachable = event.status == "published" and event.visibility != "private"
@@ -169,6 +169,7 @@ async def apply_track(unit: Unit, event: TrackChanged) -> None:
 
 async def forget_track(unit: Unit, event: TrackDeleted) -> None:
     """A track is gone for good: its items stay as tombstones that tell nothing."""
+    await unit.tracks.hold(event.subject)
     track = Track(
         event.subject, event.owner_id, reachable=False, card={}, revision=event.revision, deleted=True
     )

@@ -1,11 +1,9 @@
 """The order of items against a plain list: whatever is done, the database holds the same."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +20,7 @@ from antiphon_common.errors import Conflict, Invalid
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.principal import Principal
+from antiphon_common.testing.databases import Migrated
 from antiphon_playlist import queries, usecases
 from antiphon_playlist.domain import MAX_ITEMS, Playlist, Spot, Track
 from antiphon_playlist.ports import Unit
@@ -157,13 +156,12 @@ class Model:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operations=OPERATIONS)
 def test_any_sequence_of_changes_leaves_exactly_the_order_that_was_asked_for(
-    operations: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, empty_database: Path
+    operations: list[tuple[Any, ...]], migrated: Migrated
 ) -> None:
-    path = tmp_path_factory.mktemp("order") / "service.db"
-    shutil.copy(empty_database, path)
+    url = migrated("antiphon_playlist")
 
     async def run() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
+        database = Database(url)
         await database.start()
         relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
         open_unit: OpenUnit = lambda: unit_of_work(database, FixedClock(), relay)  # noqa: E731

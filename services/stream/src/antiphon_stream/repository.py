@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, outbox
+from antiphon_common.db import Database, get_locked, inbox, outbox
 from antiphon_contracts.event import Event
 from antiphon_stream.domain import Track
 from antiphon_stream.tables import INBOX, OUTBOX, TrackRow
@@ -22,7 +22,7 @@ class SqlTracks:
         self.changed: set[UUID] = set()
 
     async def revision(self, track_id: UUID) -> int:
-        row = await self._session.get(TrackRow, track_id, with_for_update=True)
+        row = await get_locked(self._session, TrackRow, track_id)
         return row.revision if row else 0
 
     async def save(self, track: Track) -> None:

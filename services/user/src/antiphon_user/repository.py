@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, inbox, is_conflict, outbox
+from antiphon_common.db import Database, get_locked, inbox, is_conflict, outbox
 from antiphon_common.errors import Conflict
 from antiphon_contracts.event import Event
 from antiphon_user.domain import Preferences, Profile
@@ -23,7 +23,7 @@ class SqlProfiles:
         self._session = session
 
     async def find(self, user_id: UUID) -> Profile | None:
-        row = await self._session.get(ProfileRow, user_id, with_for_update=True)
+        row = await get_locked(self._session, ProfileRow, user_id)
         return _profile(row) if row else None
 
     async def save(self, profile: Profile) -> None:
@@ -43,7 +43,7 @@ class SqlPlaylists:
         self._session = session
 
     async def revision(self, playlist_id: UUID) -> int:
-        row = await self._session.get(PlaylistRow, playlist_id, with_for_update=True)
+        row = await get_locked(self._session, PlaylistRow, playlist_id)
         return row.revision if row else 0
 
     async def save(self, playlist_id: UUID, *, owner_id: UUID, public: bool, revision: int) -> None:

@@ -1,6 +1,10 @@
 """Databases: connections, column types, outbox, inbox and migrations."""
 
 from antiphon_common.db.database import Database, insert_for, is_conflict
+from antiphon_common.db.locking import get_locked, has_one_writer, hold
 from antiphon_common.db.types import Json, Serial, UtcDateTime
 
-__all__ = ["Database", "Json", "Serial", "UtcDateTime", "insert_for", "is_conflict"]
+__all__ = [
+    "Database", "Json", "Serial", "UtcDateTime", "get_locked", "has_one_writer", "hold", "insert_for",
+    "is_conflict",
+]  # fmt: skip

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_catalog.repository.albums import SqlAlbums
 from antiphon_catalog.repository.artists import SqlArtists
+from antiphon_catalog.repository.owning import OwnerLock
 from antiphon_catalog.repository.projections import SqlCounters, SqlGoneUploads, SqlPeople
 from antiphon_catalog.repository.tracks import SqlTracks
 from antiphon_catalog.tables import INBOX, OUTBOX
@@ -22,11 +23,12 @@ class SqlUnit:
     def __init__(self, session: AsyncSession, clock: Clock) -> None:
         self._session = session
         self._clock = clock
-        self.tracks = SqlTracks(session)
-        self.artists = SqlArtists(session)
-        self.albums = SqlAlbums(session)
-        self.counters = SqlCounters(session)
-        self.people = SqlPeople(session)
+        owner = OwnerLock(session)
+        self.tracks = SqlTracks(session, owner)
+        self.artists = SqlArtists(session, owner)
+        self.albums = SqlAlbums(session, owner)
+        self.counters = SqlCounters(session, owner)
+        self.people = SqlPeople(session, owner)
         self.gone_uploads = SqlGoneUploads(session)
         self.announced = False
 
@@ -44,5 +46,6 @@ async def unit_of_work(database: Database, clock: Clock, relay: outbox.Relay) ->
     async with database.write() as session:
         unit = SqlUnit(session, clock)
         yield unit
+        await unit.tracks.count_genres()
     if unit.announced:
         relay.wake()

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from antiphon_catalog.domain.credits import Credit
 from antiphon_catalog.domain.music import Album, Face, Kind, Tally, album_identity
 from antiphon_catalog.repository.mapping import album_of, album_values
+from antiphon_catalog.repository.owning import OwnerLock
 from antiphon_catalog.repository.upserting import insert_unless_there
 from antiphon_catalog.tables import ALBUM, ALBUM_ARTIST, TRACK
 from antiphon_common.db import is_conflict
@@ -28,8 +29,9 @@ _RECOUNTED = (
 class SqlAlbums:
     """`Albums` in SQL."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owner: OwnerLock) -> None:
         self._session = session
+        self._owner = owner
 
     async def find(self, album_id: UUID, owner_id: UUID | None = None) -> Album | None:
         chosen = [ALBUM.c.id == album_id]
@@ -40,6 +42,7 @@ class SqlAlbums:
     async def find_or_create(
         self, owner_id: UUID, title: str, credits_: tuple[Credit, ...], *, kind: Kind, at: datetime
     ) -> Album:
+        await self._owner.hold(owner_id)
         identity = album_identity(title, credits_)
         chosen = (ALBUM.c.owner_id == owner_id, ALBUM.c.identity == identity)
         found = await self._one(*chosen)
@@ -98,6 +101,7 @@ class SqlAlbums:
         return Tally(total, 0, listed_total, played), Face(cover_id, color, release_date)
 
     async def _one(self, *chosen: ColumnElement[bool]) -> Album | None:
+        await self._owner.hold_that_of(ALBUM, *chosen)
         query = select(ALBUM).where(*chosen).with_for_update()
         row = (await self._session.execute(query)).mappings().one_or_none()
         return album_of(row) if row else None

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from antiphon_catalog.domain.folding import fold
 from antiphon_catalog.domain.music import Artist, Tally
 from antiphon_catalog.repository.mapping import artist_of, artist_values
+from antiphon_catalog.repository.owning import OwnerLock
 from antiphon_catalog.repository.upserting import insert_unless_there
 from antiphon_catalog.tables import ALBUM_ARTIST, ARTIST, TRACK_ARTIST
 from antiphon_common.db import is_conflict
@@ -22,8 +23,9 @@ from antiphon_common.ids import new_id
 class SqlArtists:
     """`Artists` in SQL."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owner: OwnerLock) -> None:
         self._session = session
+        self._owner = owner
 
     async def find(self, artist_id: UUID, owner_id: UUID | None = None) -> Artist | None:
         chosen = [ARTIST.c.id == artist_id]
@@ -32,6 +34,7 @@ class SqlArtists:
         return await self._one(*chosen)
 
     async def find_or_create(self, owner_id: UUID, name: str, *, at: datetime) -> Artist:
+        await self._owner.hold(owner_id)
         chosen = (ARTIST.c.owner_id == owner_id, ARTIST.c.name_key == fold(name))
         found = await self._one(*chosen)
         if found:
@@ -68,6 +71,7 @@ class SqlArtists:
         return Tally(tracks=total, albums=on_albums, listed_tracks=listed_total, play_count=played)
 
     async def _one(self, *chosen: ColumnElement[bool]) -> Artist | None:
+        await self._owner.hold_that_of(ARTIST, *chosen)
         query = select(ARTIST).where(*chosen).with_for_update()
         row = (await self._session.execute(query)).mappings().one_or_none()
         return artist_of(row) if row else None

@@ -6,17 +6,23 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_catalog.domain.music import Counters, Person
+from antiphon_catalog.repository.owning import OwnerLock
 from antiphon_catalog.repository.upserting import upsert
 from antiphon_catalog.tables import COUNTER, GONE_UPLOAD, PERSON, TRACK, TRACK_ARTIST, TRACK_GENRE
+from antiphon_common.db import hold
 
 
 class SqlCounters:
     """`CountersOfTracks` in SQL."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owner: OwnerLock) -> None:
         self._session = session
+        self._owner = owner
 
     async def of(self, track_id: UUID) -> Counters:
+        await self._owner.hold_that_of(TRACK, TRACK.c.id == track_id)
+        # Also for a track that we do not have: plays and likes share the row that is made here.
+        await hold(self._session, "counter", track_id)
         query = select(COUNTER).where(COUNTER.c.track_id == track_id).with_for_update()
         row = (await self._session.execute(query)).mappings().one_or_none()
         return Counters(**row) if row else Counters(track_id)
@@ -35,15 +41,18 @@ class SqlCounters:
 class SqlPeople:
     """`People` in SQL."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owner: OwnerLock) -> None:
         self._session = session
+        self._owner = owner
 
     async def find(self, user_id: UUID) -> Person | None:
+        await self._owner.hold(user_id)
         query = select(PERSON).where(PERSON.c.user_id == user_id).with_for_update()
         row = (await self._session.execute(query)).mappings().one_or_none()
         return Person(**row) if row else None
 
     async def save(self, person: Person) -> None:
+        await self._owner.hold(person.user_id)
         values = {name: getattr(person, name) for name in Person.__dataclass_fields__}
         await upsert(self._session, PERSON, values)
 

@@ -1,5 +1,6 @@
 """Remembers tracks, and the tables by which lists find them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from antiphon_catalog.domain.folding import sort_key
 from antiphon_catalog.domain.music import Track
 from antiphon_catalog.repository.mapping import track_of, track_values
+from antiphon_catalog.repository.owning import OwnerLock
 from antiphon_catalog.repository.upserting import upsert
 from antiphon_catalog.tables import GENRE, TRACK, TRACK_ARTIST, TRACK_GENRE, WAVEFORM
 from antiphon_common.db import is_conflict
@@ -20,8 +22,11 @@ from antiphon_common.errors import Unavailable
 class SqlTracks:
     """`Tracks` in SQL."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owner: OwnerLock) -> None:
         self._session = session
+        self._owner = owner
+        self._genres: dict[str, str] = {}
+        self._genre_steps: Counter[str] = Counter()
 
     async def find(self, track_id: UUID, owner_id: UUID | None = None) -> Track | None:
         return await self._one(TRACK.c.id == track_id, owner_id)
@@ -68,7 +73,9 @@ class SqlTracks:
     async def _one(self, chosen: ColumnElement[bool], owner_id: UUID | None) -> Track | None:
         query = select(TRACK).where(chosen)
         if owner_id is not None:
+            await self._owner.hold(owner_id)
             query = query.where(TRACK.c.owner_id == owner_id)
+        await self._owner.hold_that_of(TRACK, chosen)
         row = (await self._session.execute(query.with_for_update())).mappings().one_or_none()
         return track_of(row) if row else None
 
@@ -96,17 +103,22 @@ class SqlTracks:
         if rows:
             await self._session.execute(insert(TRACK_GENRE), rows)
         if track.listed:
-            await self._count_genres(names, 1)
+            self._genres.update(names)
+            self._genre_steps.update(names.keys())
 
     async def _unlink(self, track_id: UUID) -> None:
         await self._session.execute(delete(TRACK_ARTIST).where(TRACK_ARTIST.c.track_id == track_id))
         gone = delete(TRACK_GENRE).where(TRACK_GENRE.c.track_id == track_id)
         rows = await self._session.execute(gone.returning(TRACK_GENRE.c.genre_key, TRACK_GENRE.c.listed))
-        await self._count_genres({row.genre_key: "" for row in rows if row.listed}, -1)
+        self._genre_steps.subtract(row.genre_key for row in rows if row.listed)
 
-    async def _count_genres(self, names: dict[str, str], step: int) -> None:
-        # Sorted, so that two units that count the same genres wait for each other and never in a circle.
-        for key in sorted(names):
-            row = {"key": key, "name": names[key], "track_count": step}
-            counted = {"track_count": GENRE.c.track_count + step}
-            await upsert(self._session, GENRE, row, changing=counted)
+    async def count_genres(self) -> None:
+        """Count what this unit did to genres, as its last act: everybody shares them, so they are locked
+        briefly.
+
+        Sorted, so that two units that count the same genres wait for each other and never in a circle.
+        """
+        for key, step in sorted(self._genre_steps.items()):
+            row = {"key": key, "name": self._genres.get(key, ""), "track_count": step}
+            if step:
+                await upsert(self._session, GENRE, row, changing={"track_count": GENRE.c.track_count + step})

@@ -36,7 +36,7 @@ async def apply_upload(unit: Unit, event: UploadReady) -> None:
 
 async def forget_upload(unit: Unit, event: UploadDeleted) -> None:
     """Delete the track of an upload that is gone, also when the upload is only heard of later."""
-    track = await unit.tracks.of_upload(event.subject)
+    track = await unit.tracks.of_upload(event.subject, event.owner_id)
     if track:
         await remove_track(unit, track, at=track.created_at)
     else:
