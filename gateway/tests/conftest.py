@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +270,21 @@ async def _until_ready(site: Site) -> None:
 def new_site() -> Callable[..., contextlib.AbstractAsyncContextManager[Site]]:
     """Makes a site of its own for a test that needs other settings."""
     return running_site
+
+
+@contextlib.asynccontextmanager
+async def beside(site: Site, **overrides: Any) -> AsyncIterator[Site]:
+    """Another gateway before the same services, asked like the first."""
+    settings = site.settings.model_copy(update=overrides)
+    gateway = create_app(settings)
+    async with serving(server(gateway, settings)) as port:
+        yield replace(site, port=port, gateway=gateway, settings=settings)
+
+
+@pytest.fixture
+def another() -> Callable[..., contextlib.AbstractAsyncContextManager[Site]]:
+    """Makes a second gateway of a site."""
+    return beside
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
