@@ -22,6 +22,7 @@ from antiphon_gateway.guard import Guard
 from antiphon_gateway.headers import check_framing, has_body, read_fields
 from antiphon_gateway.hosts import Hosts
 from antiphon_gateway.matching import Found, Table, Target
+from antiphon_gateway.measuring import Measures
 from antiphon_gateway.paths import canonical_path, check_target
 from antiphon_gateway.policy import Access, Body, Rate
 from antiphon_gateway.problems import ClientGone, Refused
@@ -48,6 +49,7 @@ class Parts:
     style: Style
     access_log: AccessLog
     log: FilteringBoundLogger
+    measures: Measures | None = None
 
 
 class Gateway:
@@ -94,10 +96,17 @@ class Gateway:
             )
         finally:
             parts.access_log.note(exchange)
+            if parts.measures:
+                parts.measures.note(exchange)
+            if exchange.span:
+                parts.traces.end(exchange.span, exchange.method, exchange.template, exchange.status)
+
+    def _trace(self, exchange: Exchange, header: bytes | None) -> None:
+        exchange.trace_id, exchange.traceparent, exchange.span = self._parts.traces.begin(header)
 
     async def _refuse(self, exchange: Exchange, refused: Refused) -> None:
         if not exchange.trace_id:
-            exchange.trace_id, exchange.traceparent = self._parts.traces.continued(None)
+            self._trace(exchange, None)
         if exchange.answered:
             self._parts.log.warning("answer_cut", path=exchange.path, code=refused.code)
         await exchange.refuse(refused)
@@ -111,7 +120,7 @@ class Gateway:
         check_target(raw_path, exchange.query)
         fields = exchange.fields = read_fields(scope["headers"])
         check_framing(fields, http_version=scope["http_version"])
-        exchange.trace_id, exchange.traceparent = parts.traces.continued(fields.get(b"traceparent"))
+        self._trace(exchange, fields.get(b"traceparent"))
         peer = scope["client"][0] if scope["client"] else ""
         exchange.address = parts.addresses.client(peer, fields)
         exchange.path = path = canonical_path(raw_path)

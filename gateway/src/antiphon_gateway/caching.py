@@ -16,6 +16,7 @@ import orjson
 from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.cache import Cache
+from antiphon_common.metrics import Metrics
 from antiphon_gateway.problems import Refused
 
 MAX_BODY = 1024 * 1024
@@ -81,6 +82,14 @@ class AnswerCache:
         self._now = now
         self._log = log
         self._flights: dict[str, _Flight] = {}
+        self.measure(Metrics())
+
+    def measure(self, metrics: Metrics) -> None:
+        """How often an answer was there, how often an old one had to do."""
+        given = metrics.counter(
+            "antiphon_cache_answers_total", "Answers that might have been remembered", "found"
+        )
+        self._hits, self._stale, self._misses = (given.labels(found) for found in ("hit", "stale", "miss"))
 
     async def start(self) -> None:
         await self._store.start()
@@ -102,7 +111,9 @@ class AnswerCache:
         held = Remembered.from_bytes(raw) if raw else None
         now = self._now()
         if held and now < held.fresh_until:
+            self._hits.inc()
             return held
+        (self._stale if held else self._misses).inc()
         mark = await self._store.mark(tags)
         flight = self._flight(key, mark, seconds=seconds, tags=tags, fetch=fetch)
         if held and now < held.stale_until:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.trace import Span
+
 from antiphon_common.principal import Principal
 from antiphon_gateway.headers import Fields
 from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, Pairs, Refused, problem_body
@@ -47,8 +49,8 @@ class Exchange:
 
     __slots__ = (
         "_receive", "_send", "_style", "address", "answered", "close", "extra", "fields", "finished", "ids",
-        "method", "path", "principal", "query", "scope", "sent_bytes", "started", "status", "template",
-        "trace_id", "traceparent",
+        "method", "path", "principal", "query", "scope", "sent_bytes", "span", "started", "status",
+        "template", "trace_id", "traceparent",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, style: Style) -> None:
@@ -67,6 +69,7 @@ class Exchange:
         self.principal: Principal | None = None
         self.trace_id = ""
         self.traceparent = ""
+        self.span: Span | None = None
         self.extra: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.sent_bytes = 0

@@ -46,7 +46,7 @@ class Starter:
     """
 
     def __init__(self, parts: Sequence[Component], *, log: FilteringBoundLogger) -> None:
-        self._parts = tuple(parts)
+        self.parts = tuple(parts)
         self._log = log
         self._started = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +70,7 @@ class Starter:
 
     async def _start_all(self) -> None:
         waiting: list[Component] = []
-        for part in self._parts:
+        for part in self.parts:
             self._started.push_async_callback(part.stop)
             try:
                 await part.start()

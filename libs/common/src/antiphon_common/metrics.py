@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -38,14 +38,6 @@ class Instrument(Protocol):
     def observe(self, amount: float) -> None: ...
 
     def set(self, value: float) -> None: ...
-
-
-@runtime_checkable
-class Measured(Protocol):
-    """A component that has something to show."""
-
-    def measure(self, metrics: "Metrics") -> None:
-        """Register instruments and probes; called once, before the start."""
 
 
 class Metrics:

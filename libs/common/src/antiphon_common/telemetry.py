@@ -10,15 +10,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
+    StatusCode,
     TraceFlags,
     Tracer,
     set_span_in_context,
@@ -33,11 +36,12 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One W3C trace context: hexadecimal ids and whether it is sampled."""
+    """One W3C trace context: hexadecimal ids, whether it is sampled, and our span if one is recorded."""
 
     trace_id: str
     span_id: str
     sampled: bool
+    span: Span | None = field(default=None, compare=False, repr=False)
 
     @property
     def traceparent(self) -> str:
@@ -58,6 +62,22 @@ def parse_traceparent(header: str | None) -> Trace | None:
     if not match or set(match[1]) == {"0"} or set(match[2]) == {"0"}:
         return None
     return Trace(match[1], match[2], bool(int(match[3], 16) & 1))
+
+
+def trace_of(span: Span) -> Trace:
+    """What travels on from a recorded span."""
+    own = span.get_span_context()
+    return Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", sampled=True, span=span)
+
+
+def describe_request(span: Span, method: str, route: str, status: int) -> None:
+    """What a span of a request says (OpenTelemetry's names): never a path, a query or a header."""
+    span.update_name(f"{method} {route}" if route else method)
+    span.set_attributes(
+        {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+    )
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
 
 
 class Measurable(Protocol):
@@ -107,23 +127,45 @@ class Telemetry:
             metrics_at=None if port is None else (settings.metrics_host, port),
         )
 
+    @property
+    def recording(self) -> bool:
+        """Whether spans of sampled traces go anywhere."""
+        return self._recording
+
+    def decide(self) -> bool:
+        """Whether a request that nobody decided about before is to be recorded."""
+        return secrets.randbits(64) < self._threshold
+
+    def begin(self, name: str, *, parent: Trace | None, kind: SpanKind = SpanKind.SERVER) -> Span:
+        """A recorded span below `parent`, or the first of a new trace; whoever began it ends it."""
+        context = Context()
+        if parent:
+            above = SpanContext(
+                int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=TraceFlags(1)
+            )
+            context = set_span_in_context(NonRecordingSpan(above), context)
+        return self._tracer.start_span(name, context=context, kind=kind)
+
     @contextmanager
     def span(self, name: str, *, parent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[Trace]:
         """Handle one request or message as a child of `parent` (a traceparent header or none)."""
         remote = parse_traceparent(parent)
-        trace_id = remote.trace_id if remote else secrets.token_hex(16)
-        sampled = remote.sampled if remote else secrets.randbits(64) < self._threshold
+        sampled = remote.sampled if remote else self.decide()
         if not (sampled and self._recording):
+            trace_id = remote.trace_id if remote else secrets.token_hex(16)
             with _as_current(Trace(trace_id, secrets.token_hex(8), sampled)) as trace:
                 yield trace
             return
-        parent_id = int(remote.span_id if remote else secrets.token_hex(8), 16)
-        above = SpanContext(int(trace_id, 16), parent_id, is_remote=True, trace_flags=TraceFlags(1))
-        context = set_span_in_context(NonRecordingSpan(above))
-        with self._tracer.start_as_current_span(name, context=context, kind=kind) as span:
-            own = span.get_span_context()
-            with _as_current(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", sampled=True)) as trace:
+        span = self.begin(name, parent=remote, kind=kind)
+        try:
+            with _as_current(trace_of(span)) as trace:
                 yield trace
+        except Exception as error:
+            # Not its text, which may hold what people wrote.
+            span.set_status(StatusCode.ERROR, type(error).__name__)
+            raise
+        finally:
+            span.end()
 
     def close(self) -> None:
         """Send what was recorded, for two seconds at most: a collector that is away loses spans, not time."""
@@ -141,6 +183,14 @@ def _exporting(url: str) -> SpanProcessor:
     return BatchSpanProcessor(
         exporter, max_queue_size=2048, schedule_delay_millis=1000, max_export_batch_size=512
     )
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A component that has something to show."""
+
+    def measure(self, telemetry: Telemetry) -> None:
+        """Register instruments and probes, and keep the tracer; called once, before the start."""
 
 
 @contextmanager

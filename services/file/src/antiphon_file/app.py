@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     gallery = BlobGallery(
         open_unit, blobs, reader, clock=clock, quota=quota, max_bytes=settings.max_image_bytes
     )
-    analysts = Analysts(count=settings.readers, log=log)
+    analysts = Analysts(count=settings.readers, log=log, telemetry=telemetry)
     deps = Deps(database, open_unit, clock, blobs, reader, gallery, limits, wake_analysts=analysts.wake)
     analysts.work_for(deps)
     consumer = Consumer("file", bus, HANDLERS, open_unit=open_unit, telemetry=telemetry, log=log)

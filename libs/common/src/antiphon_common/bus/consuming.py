@@ -70,9 +70,9 @@ class Consumer(Generic[U]):
     async def start(self) -> None:
         await self._bus.consume(self.name, sorted(self._by_type), self.handle)
 
-    def measure(self, metrics: Metrics) -> None:
+    def measure(self, telemetry: Telemetry) -> None:
         """Its queue."""
-        show_queue(metrics, self._bus, self.name)
+        show_queue(telemetry.metrics, self._bus, self.name)
 
     async def stop(self) -> None:
         """The bus stops its consumers when it stops."""

@@ -18,8 +18,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from antiphon_common.db.schema import check_schema
 from antiphon_common.errors import Conflict, ServiceError, Unavailable
-from antiphon_common.metrics import Metrics
 from antiphon_common.schemes import WrongUrl
+from antiphon_common.telemetry import Telemetry
 
 
 class Database:
@@ -73,14 +73,16 @@ class Database:
             with Translated(self._dialect, self.url, starting=True):
                 await self._check(self._unchecked)
 
-    def measure(self, metrics: Metrics) -> None:
+    def measure(self, telemetry: Telemetry) -> None:
         """How much of the pools is in use."""
 
         async def read() -> dict[tuple[str, ...], float]:
             pools = {id(engine.pool): engine.pool for engine in (self._reader, self._writer)}.values()
             return {("in use",): sum(p.checkedout() for p in pools), ("size",): sum(p.size() for p in pools)}
 
-        metrics.probe("antiphon_database_connections", "Connections of the pool", read, labels=["state"])
+        telemetry.metrics.probe(
+            "antiphon_database_connections", "Connections of the pool", read, labels=["state"]
+        )
 
     async def stop(self) -> None:
         await self._reader.dispose()

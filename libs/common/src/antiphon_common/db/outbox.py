@@ -7,10 +7,13 @@ which the consumers' inboxes forgive.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from opentelemetry.trace import Span, SpanKind
 from sqlalchemy import Row, Select, Table, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.typing import FilteringBoundLogger
@@ -20,7 +23,7 @@ from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import Clock
 from antiphon_common.db.database import Database
 from antiphon_common.lifecycle import Loop
-from antiphon_common.metrics import Metrics
+from antiphon_common.telemetry import Telemetry, parse_traceparent, trace_of
 
 _BATCH = 500
 _COUNTED = 10_000
@@ -48,6 +51,7 @@ class Relay:
         self._database = database
         self._table = table
         self._bus = bus
+        self._telemetry: Telemetry | None = None
         self._loop = Loop("outbox-relay", self._drain, interval=_SWEEP_SECONDS, log=log)
 
     async def start(self) -> None:
@@ -56,8 +60,9 @@ class Relay:
     async def stop(self) -> None:
         await self._loop.stop()
 
-    def measure(self, metrics: Metrics) -> None:
-        """How much waits to be published, and since when."""
+    def measure(self, telemetry: Telemetry) -> None:
+        """How much waits to be published, and since when; and spans of what is published."""
+        self._telemetry, metrics = telemetry, telemetry.metrics
         metrics.probe("antiphon_outbox_rows", "Events not yet published, counted to 10,000", self._count)
         metrics.probe(
             "antiphon_outbox_oldest_seconds", "Age of the oldest unpublished event", self._oldest_age
@@ -110,8 +115,27 @@ class Relay:
 
     async def _publish(self, rows: Sequence[Row[int, Any]]) -> None:
         if rows:
-            envelopes = [Envelope.from_json(row.envelope) for row in rows]
-            await asyncio.wait_for(self._bus.publish(envelopes), _PUBLISH_SECONDS)
+            with self._traced([Envelope.from_json(row.envelope) for row in rows]) as envelopes:
+                await asyncio.wait_for(self._bus.publish(envelopes), _PUBLISH_SECONDS)
+
+    @contextmanager
+    def _traced(self, envelopes: list[Envelope]) -> Iterator[list[Envelope]]:
+        """Publishing is a step of its own in the trace of an event: what consumers do is below it."""
+        spans: list[Span] = []
+        if self._telemetry and self._telemetry.recording:
+            for number, envelope in enumerate(envelopes):
+                parent = parse_traceparent(envelope.traceparent)
+                if parent and parent.sampled:
+                    span = self._telemetry.begin(
+                        f"publish {envelope.type}", parent=parent, kind=SpanKind.PRODUCER
+                    )
+                    spans.append(span)
+                    envelopes[number] = replace(envelope, traceparent=trace_of(span).traceparent)
+        try:
+            yield envelopes
+        finally:
+            for span in spans:
+                span.end()
 
     async def _forget(self, session: AsyncSession, rows: Sequence[Row[int, Any]]) -> None:
         await session.execute(delete(self._table).where(self._table.c.seq.in_([row.seq for row in rows])))

@@ -11,12 +11,10 @@ from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.errors import ServiceError
 from antiphon_common.lifecycle import Component, Starter, run_together
-from antiphon_common.metrics import Measured
 from antiphon_common.telemetry import Telemetry
-from antiphon_common.web.exposition import exposition
 from antiphon_common.web.health import Check, Readiness, health_router
 from antiphon_common.web.identity import POLICIES, Verifier
-from antiphon_common.web.measuring import show_readiness
+from antiphon_common.web.measuring import measured
 from antiphon_common.web.middleware import MAX_JSON_BYTES, RequestContext, StrictText
 from antiphon_common.web.problems import Problem, documented, install_problem_handlers
 
@@ -42,15 +40,10 @@ def service_app(
     `deps` is what its routes find as `request.app.state.deps`; `components` are started in order before the
     first request and stopped in reverse after the last. Raises `PolicyMissing` for a route without a policy.
     """
-    parts = tuple(components)
-    starter = Starter(parts, log=log)
+    starter = Starter(tuple(components), log=log)
     readiness = Readiness({**checks, "starting": starter.ping})
-    for part in parts:
-        if isinstance(part, Measured):
-            part.measure(telemetry.metrics)
-    show_readiness(telemetry.metrics, readiness)
-    # First, so that a process which waits for its servers can be looked at.
-    first = exposition(telemetry, log=log)
+    # Measured first, so that a process which waits for its servers can be looked at.
+    first = measured(telemetry, starter.parts, readiness, log=log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,8 +17,8 @@ _BEAT_SECONDS = 0.25
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-def exposition(telemetry: Telemetry, *, log: FilteringBoundLogger) -> tuple[Component, ...]:
-    """What an app that is measured starts first; nothing for others."""
+def exposed(telemetry: Telemetry, *, log: FilteringBoundLogger) -> Sequence[Component]:
+    """What a measured app starts first; nothing for others."""
     if telemetry.metrics_at is None:
         return ()
     host, port = telemetry.metrics_at

@@ -1,6 +1,13 @@
 """What every process shows of itself: its requests by route, and which of its dependencies answer."""
 
+from collections.abc import Sequence
+
+from structlog.typing import FilteringBoundLogger
+
+from antiphon_common.lifecycle import Component
 from antiphon_common.metrics import Instrument, Metrics
+from antiphon_common.telemetry import Measured, Telemetry
+from antiphon_common.web.exposition import exposed
 from antiphon_common.web.health import Readiness
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -28,7 +35,18 @@ class Requests:
         series.observe(seconds)
 
 
-def show_readiness(metrics: Metrics, readiness: Readiness) -> None:
+def measured(
+    telemetry: Telemetry, parts: Sequence[object], readiness: Readiness, *, log: FilteringBoundLogger
+) -> Sequence[Component]:
+    """Let every part say what it shows; what is to be started so that Prometheus finds it."""
+    for part in parts:
+        if isinstance(part, Measured):
+            part.measure(telemetry)
+    _show_readiness(telemetry.metrics, readiness)
+    return exposed(telemetry, log=log)
+
+
+def _show_readiness(metrics: Metrics, readiness: Readiness) -> None:
     """One gauge a dependency."""
 
     async def read() -> dict[tuple[str, ...], float]:

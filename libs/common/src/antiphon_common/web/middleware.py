@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.errors import Invalid, Malformed, ServiceError, TooLarge
-from antiphon_common.telemetry import Telemetry
+from antiphon_common.telemetry import Telemetry, describe_request
 from antiphon_common.web.measuring import Requests
 from antiphon_common.web.problems import PROBLEM_JSON, problem_body, problem_headers, status_of
 
@@ -49,7 +49,7 @@ class RequestContext:
             await send(message)
 
         parent = _header(scope, b"traceparent")
-        with self._telemetry.span(f"{scope['method']} {scope['path']}", parent=parent):
+        with self._telemetry.span(scope["method"], parent=parent) as trace:
             try:
                 await self._app(scope, receive, watch)
             except ServiceError as error:
@@ -64,9 +64,11 @@ class RequestContext:
                     await _send_500(scope, watch)
             finally:
                 took = time.perf_counter() - started
+                route: str = getattr(scope.get("route"), "path", "")
                 if self._requests:
-                    route = getattr(scope.get("route"), "path", "")
                     self._requests.note(scope["method"], route, status, took)
+                if trace.span:
+                    describe_request(trace.span, scope["method"], route, status)
                 ms = round(took * 1000, 1)
                 self._log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
 

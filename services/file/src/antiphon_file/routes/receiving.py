@@ -62,7 +62,7 @@ async def receive_upload(deps: Deps, request: Request, principal: Principal) -> 
     except BaseException:  # whatever it was, also a cancellation: what was begun is taken back
         await asyncio.shield(_abort(deps, upload.id))
         raise
-    deps.wake_analysts()
+    deps.wake_analysts(finished.id)
     return finished
 
 
