@@ -13,7 +13,7 @@ from pathlib import Path
 
 ANTIPHON = [sys.executable, "-m", "antiphon_cli"]
 # Journeys make many accounts and requests from one address, which the limits are there to stop.
-_GENEROUS = json.dumps(
+GENEROUS = json.dumps(
     dict.fromkeys(("auth", "session", "read", "write", "upload", "stream", "search", "failed"), "100000/60")
 )
 
@@ -24,7 +24,7 @@ class PlatformProcess:
     def __init__(self, data: Path, *, environment: dict[str, str] | None = None, port: int = 0) -> None:
         self.data = data
         self.url = ""
-        self._environment = {**os.environ, "GATEWAY_RATES": _GENEROUS, "NO_COLOR": "1", **(environment or {})}
+        self._environment = {**os.environ, "GATEWAY_RATES": GENEROUS, "NO_COLOR": "1", **(environment or {})}
         self._port = port
         self._process: subprocess.Popen[str] | None = None
         self._output: list[str] = []

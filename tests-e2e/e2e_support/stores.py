@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 # Each finds rows whose number is not the size of the set it counts.
-_COUNTED = {
+COUNTED = {
     "library": {
         "likes and counted plays": """
             SELECT track_id, name, value FROM counter WHERE value != CASE name
@@ -55,7 +55,7 @@ def rows(data: Path, service: str, query: str) -> list[tuple[Any, ...]]:
 def complaints(data: Path) -> list[str]:
     """Everything that does not fit, in words; none when the house is in order."""
     found = [*_objects(data), *_queues(data)]
-    for service, queries in _COUNTED.items():
+    for service, queries in COUNTED.items():
         for what, query in queries.items():
             found += [f"{service}: {what}: {row}" for row in rows(data, service, query)]
     return found

@@ -1,0 +1,60 @@
+"""What lies behind the API of a platform on real servers, read for the checker."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+from e2e_support.server_platform import SERVICES, ServerPlatform
+
+from antiphon_common.blobs import open_blobs
+from antiphon_common.bus import open_bus
+
+
+class ServerStores:
+    """Reads by the accounts of the services themselves."""
+
+    def __init__(self, platform: ServerPlatform) -> None:
+        self._platform = platform
+
+    def _told(self, service: str, name: str) -> str:
+        return self._platform.environment(service)[f"{service.upper()}_{name}"]
+
+    async def sql(self, service: str, query: str) -> Sequence[tuple[Any, ...]]:
+        connection = await asyncpg.connect(self._told(service, "DATABASE_URL").replace("+asyncpg", ""))
+        try:
+            return [tuple(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    async def documents(self) -> Mapping[str, str]:
+        parts = urlsplit(self._told("search", "INDEX_URL"))
+        body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "fields": ["kind"], "_source": False}
+        async with httpx.AsyncClient(base_url=f"http://{parts.netloc}") as client:
+            await client.post(f"{parts.path}/_refresh")
+            answer = (await client.post(f"{parts.path}/_search", json=body)).raise_for_status().json()
+        return {hit["_id"]: hit["fields"]["kind"][0] for hit in answer["hits"]["hits"]}
+
+    async def objects(self) -> Mapping[str, int]:
+        blobs = open_blobs(self._told("file", "BLOB_URL"))
+        await blobs.start()
+        try:
+            return {info.key: info.size async for info in blobs.list()}
+        finally:
+            await blobs.stop()
+
+    async def waiting(self) -> Sequence[str]:
+        found = []
+        for consumer in ("gateway", *SERVICES):
+            bus = open_bus(self._told(consumer, "BUS_URL"))
+            await bus.start()
+            try:
+                if depth := await bus.depth(consumer):
+                    found.append(f"I8 {depth} messages wait for {consumer}")
+                found += [
+                    f"I8 dead letter of {consumer}: {letter}" for letter in await bus.dead_letters(consumer)
+                ]
+            finally:
+                await bus.stop()
+        return found
