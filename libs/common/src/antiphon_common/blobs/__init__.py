@@ -53,7 +53,8 @@ class BlobStore(Protocol):
         """Store an object as it arrives; its size. All or nothing, on disk when this returns.
 
         Raises `Conflict` when the key exists, `Unavailable` when the store fails, and whatever `chunks`
-        raises; then nothing was stored.
+        raises; then nothing was stored. (A far store that did not answer in time may have it all the same,
+        and then whole: what is given up has to be deleted later, too.)
         """
 
     async def open(self, key: str) -> Blob:

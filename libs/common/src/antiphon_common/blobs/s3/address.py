@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from antiphon_common.schemes import WrongUrl
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _OPTIONS = ("endpoint", "region", "ca")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -33,27 +35,27 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """The address in a URL. Raises `ValueError` with a sentence for the operator."""
+        """The address in a URL. Raises `WrongUrl` with a sentence for the operator."""
         parts = urlsplit(url)
-        options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        options = parse_qs(parts.query, keep_blank_values=True)
         unknown = [name for name, values in options.items() if name not in _OPTIONS or len(values) != 1]
         if unknown:
-            raise ValueError(f"blob_url: knows {', '.join(_OPTIONS)} once each, not {', '.join(unknown)}")
+            raise WrongUrl(url, f"knows {', '.join(_OPTIONS)} once each, not {', '.join(unknown)}")
         bucket = parts.hostname or ""
         if not _BUCKET.fullmatch(bucket) or parts.path not in ("", "/"):
             raise ValueError(
                 "blob_url: needs the form s3://key:secret@bucket?endpoint=https://host&region=name"
             )
         if (parts.username is None) != (parts.password is None):
-            raise ValueError("blob_url: has a key without a secret or a secret without a key")
+            raise WrongUrl(url, "has a key without a secret or a secret without a key")
         endpoint = options.get("endpoint", [""])[0] or None
         if endpoint and (
             urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname
         ):
-            raise ValueError("blob_url: endpoint= must be http://host:port or https://host:port")
+            raise WrongUrl(url, "endpoint= must be http://host:port or https://host:port")
         ca = options.get("ca", [""])[0]
         if ca and not Path(ca).is_file():
-            raise ValueError("blob_url: ca= names no file")
+            raise WrongUrl(url, "ca= names no file")
         return cls(
             bucket=bucket,
             endpoint=endpoint.rstrip("/") if endpoint else None,

@@ -4,15 +4,16 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from antiphon_common.blobs.s3.writing import Writer, again, code_of
+from antiphon_common.blobs.s3.writing import Writer, again, code_of, may_pass, pause
 from antiphon_common.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ PART: Final = 8 << 20
 
 _STEP = 1 << 20
 _MARK = "antiphon-put"
+_LOOKS = 4
+_LOOK_SECONDS = 0.5
 
 
 class _Where(TypedDict):
@@ -153,19 +156,42 @@ class Sending:
         )
 
     def _surely(self, send: Callable[[], None]) -> None:
-        """Send, and when that seems to fail, look whether it arrived and only its answer was lost."""
-        try:
-            again(send)
-        except ClientError:
-            if not self._is_ours():
-                raise
+        """Send, and after a broken connection once more: then only our mark on the object tells.
 
-    def _is_ours(self) -> bool:
+        The second answer proves nothing. It refuses what the first try had stored; and of parts that another
+        process of the store died over, versitygw says that they are being completed, which nobody does.
+        """
         try:
-            return self._writer.client.head_object(**self._where)["Metadata"].get(_MARK) == self._mark
+            send()
+        except (BotoCoreError, ClientError) as error:
+            if not may_pass(error):
+                raise
+        else:
+            return
+        pause()
+        refusal: BotoCoreError | ClientError | None = None
+        try:
+            send()
+        except (BotoCoreError, ClientError) as error:
+            refusal = error
+        for _ in range(_LOOKS):
+            mark = self._mark_there()
+            if mark == self._mark:
+                return
+            if mark is not None:
+                raise Conflict("blob_exists", "There is an object under this key.")
+            if refusal is not None:
+                raise refusal
+            time.sleep(_LOOK_SECONDS)
+        raise Unavailable("blob_unavailable", "The file store does not say whether it has the file.")
+
+    def _mark_there(self) -> str | None:
+        """The mark of the object under the key, empty when it has none; none without an object."""
+        try:
+            return self._writer.client.head_object(**self._where)["Metadata"].get(_MARK, "")
         except ClientError as error:
             if code_of(error) in ("404", "NoSuchKey"):
-                return False
+                return None
             raise
 
     def _remove(self) -> None:
@@ -173,5 +199,5 @@ class Sending:
             with suppress(ClientError):  # completed, or gone already
                 self._writer.client.abort_multipart_upload(**self._where, UploadId=self._upload)
         # The mark makes sure that nobody else's object goes.
-        if self._maybe_stored and self._is_ours():
+        if self._maybe_stored and self._mark_there() == self._mark:
             self._writer.client.delete_object(**self._where)

@@ -123,13 +123,18 @@ def again(work: Callable[[], T]) -> T:
     try:
         return work()
     except (BotoCoreError, ClientError) as error:
-        if not _may_pass(error):
+        if not may_pass(error):
             raise
-    time.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads, hides nothing
+    pause()
     return work()
 
 
-def _may_pass(error: BotoCoreError | ClientError) -> bool:
+def pause() -> None:
+    """Let a moment pass before the second try; not the same one for everybody."""
+    time.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads, hides nothing
+
+
+def may_pass(error: BotoCoreError | ClientError) -> bool:
     """A broken connection, or an answer that says so; who hangs is not waited for twice."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
