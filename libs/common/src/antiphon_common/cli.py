@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import importlib
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -20,6 +20,7 @@ from antiphon_common.settings import ServiceSettings, read_settings, sentences
 from antiphon_common.web import serving
 
 S = TypeVar("S", bound=ServiceSettings)
+Command = Callable[[Any], Coroutine[Any, Any, object]]
 
 _REPUBLISH_BATCH = 500
 
@@ -44,8 +45,11 @@ def _run(
         migrate(package, settings.database_url)
     elif arguments.command == "republish":
         asyncio.run(_republish(package, settings, arguments.to))
-    else:
+    elif arguments.command == "dead-letters":
         asyncio.run(_dead_letters(settings, arguments))
+    else:
+        command = _own_commands(package)[arguments.command]
+        _print(asyncio.run(command(settings)))
 
 
 def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:
@@ -69,7 +73,15 @@ def _parser(package: str) -> argparse.ArgumentParser:
     letters.add_argument("action", choices=["list", "redrive", "discard"])
     letters.add_argument("--consumer", required=True)
     letters.add_argument("--id", action="append", default=[], help="only these (repeatable); without it, all")
+    for name, command in _own_commands(package).items():
+        commands.add_parser(name, help=command.__doc__)
     return parser
+
+
+def _own_commands(package: str) -> Mapping[str, Command]:
+    """What a service can do that others cannot: `COMMANDS` in its `app.py`, each printing its result."""
+    commands: Mapping[str, Command] = getattr(importlib.import_module(f"{package}.app"), "COMMANDS", {})
+    return commands
 
 
 async def _republish(package: str, settings: ServiceSettings, consumer: str) -> None:

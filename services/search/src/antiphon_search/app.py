@@ -1,5 +1,6 @@
 """The composition root: the only file of this service that names concrete things."""
 
+import sys
 from functools import partial
 
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from antiphon_common.logs import open_log
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.app import service_app
 from antiphon_common.web.identity import JwksClient, Verifier
-from antiphon_search.adapters import open_index
+from antiphon_search.adapters import open_index, reindexing
 from antiphon_search.adapters.guarding import Breaker
 from antiphon_search.adapters.indexing import Indexer
 from antiphon_search.consumers import HANDLERS
@@ -23,6 +24,20 @@ from antiphon_search.settings import Settings
 from antiphon_search.tables import INBOX
 
 DESCRIPTION = "Search and suggestions."
+
+
+async def reindex(settings: Settings) -> dict[str, object]:
+    """build the index anew beside the present one, then take its place"""
+    database = Database(settings.database_url, "antiphon_search")
+    open_unit = partial(unit_of_work, database, SystemClock(), lambda: None)
+    try:
+        index = open_index(settings.index_url)
+        return await reindexing.reindex(index, open_unit, report=partial(print, file=sys.stderr, flush=True))
+    finally:
+        await database.stop()
+
+
+COMMANDS = {"reindex": reindex}
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -6,100 +6,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import select
 
-from antiphon_common.clock import SystemClock
-from antiphon_common.db import Database
 from antiphon_common.db.migrations import differences, downgrade, migrate
 from antiphon_common.errors import Unavailable
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
 from antiphon_common.testing.running import eventually, running
-from antiphon_search.adapters import open_index
-from antiphon_search.adapters.elasticsearch_index import ElasticsearchIndex
 from antiphon_search.adapters.indexing import Indexer
 from antiphon_search.app import create_app
-from antiphon_search.domain import KINDS, Document, Entry, Filters, SearchRequest, read_query
-from antiphon_search.ports import Batch, Change, SearchIndex, Unit
-from antiphon_search.repository import unit_of_work
+from antiphon_search.domain import Document, Entry
+from antiphon_search.ports import Change, SearchIndex
 from antiphon_search.settings import Settings
-from antiphon_search.tables import Base, DocumentRow
+from antiphon_search.tables import Base
 
 
-class Shelf:
-    """A database, an index and the indexer between them."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.database = Database(settings.database_url)
-        self.index = open_index(settings.index_url)
-        self.log = open_log("search", level="error", file=None)
-        self.indexer = Indexer(self.index, self.unit, log=self.log)
-
-    def unit(self) -> AbstractAsyncContextManager[Unit]:
-        return partial(unit_of_work, self.database, SystemClock(), lambda: None)()
-
-    async def put(self, *titles: str) -> list[UUID]:
-        documents = [Document(new_id(), "track", new_id(), public=True, title=title) for title in titles]
-        async with self.unit() as unit:
-            for document in documents:
-                await unit.documents.put(Entry(document, 1, {}))
-        return [document.id for document in documents]
-
-    async def next_batch(self) -> Batch:
-        async with self.unit() as unit:
-            return await unit.backlog.next_batch(500)
-
-    async def refused(self) -> dict[UUID, str]:
-        row = DocumentRow
-        async with self.database.read() as connection:
-            found = await connection.execute(select(row.id, row.refused).where(row.refused.is_not(None)))
-            return {one.id: one.refused for one in found}
-
-    async def lose_the_index(self) -> None:
-        """As if somebody had removed it behind our back."""
-        await self.index.stop()
-        if isinstance(self.index, ElasticsearchIndex):
-            at = urlsplit(self.settings.index_url)
-            async with httpx.AsyncClient(base_url=f"http://{at.netloc}") as client:
-                for name in (await client.get(f"/{at.path[1:]}*/_alias")).json():
-                    (await client.delete(f"/{name}")).raise_for_status()
-        else:
-            shutil.rmtree(urlsplit(self.settings.index_url).path)
-        self.index = open_index(self.settings.index_url)
-        await self.index.start()
-
-    async def found(self, typed: str) -> int:
-        request = SearchRequest(read_query(typed), KINDS, Filters(), limit=50)
-        return len((await self.index.search(request)).best_first())
-
-
-@pytest.fixture
-async def shelf(settings: Settings, index_url: str) -> AsyncIterator[Shelf]:
-    shelf = Shelf(settings.model_copy(update={"index_url": index_url}))
-    await shelf.index.start()
-    yield shelf
-    await shelf.index.stop()
-    await shelf.database.stop()
-
-
-async def test_a_step_brings_the_index_up_to_date(shelf: Shelf) -> None:
+async def test_a_step_brings_the_index_up_to_date(shelf: Any) -> None:
     await shelf.put("Aurora", "Borealis")
     await shelf.indexer.step()
     assert await shelf.found("aurora") == 1
     assert shelf.indexer.completeness() == "whole"
 
 
-async def test_a_change_during_a_batch_stays_in_the_backlog(shelf: Shelf) -> None:
+async def test_a_change_during_a_batch_stays_in_the_backlog(shelf: Any) -> None:
     await shelf.indexer.step()
     (one,) = await shelf.put("Old")
     batch = await shelf.next_batch()
@@ -110,7 +45,7 @@ async def test_a_change_during_a_batch_stays_in_the_backlog(shelf: Shelf) -> Non
     assert [change.id for change in (await shelf.next_batch()).waiting] == [one]
 
 
-async def test_of_two_instances_that_did_a_batch_only_one_is_noted(shelf: Shelf) -> None:
+async def test_of_two_instances_that_did_a_batch_only_one_is_noted(shelf: Any) -> None:
     await shelf.indexer.step()
     await shelf.put("Aurora")
     mine, theirs = await shelf.next_batch(), await shelf.next_batch()
@@ -122,7 +57,7 @@ async def test_of_two_instances_that_did_a_batch_only_one_is_noted(shelf: Shelf)
     assert len((await shelf.next_batch()).waiting) == 1
 
 
-async def test_a_crash_between_the_index_and_the_mark_doubles_nothing(shelf: Shelf) -> None:
+async def test_a_crash_between_the_index_and_the_mark_doubles_nothing(shelf: Any) -> None:
     await shelf.indexer.step()
     await shelf.put("Aurora")
     batch = await shelf.next_batch()
@@ -134,7 +69,7 @@ async def test_a_crash_between_the_index_and_the_mark_doubles_nothing(shelf: She
     assert await shelf.index.stamp() == (await shelf.next_batch()).stamp == batch.stamp + 1
 
 
-async def test_a_crash_between_wiping_the_index_and_the_mark_is_no_empty_index(shelf: Shelf) -> None:
+async def test_a_crash_between_wiping_the_index_and_the_mark_is_no_empty_index(shelf: Any) -> None:
     await shelf.put("Aurora")
     await shelf.indexer.step()
     stamp = (await shelf.next_batch()).stamp
@@ -145,7 +80,7 @@ async def test_a_crash_between_wiping_the_index_and_the_mark_is_no_empty_index(s
 
 
 @pytest.mark.parametrize("damage", ["missing", "older", "newer"])
-async def test_an_index_that_does_not_belong_to_the_documents_is_made_anew(shelf: Shelf, damage: str) -> None:
+async def test_an_index_that_does_not_belong_to_the_documents_is_made_anew(shelf: Any, damage: str) -> None:
     for title in ("One", "Two", "Three"):
         await shelf.put(f"Aurora {title}")
         await shelf.indexer.step()
@@ -189,7 +124,7 @@ class Broken:
         return refused
 
 
-async def test_a_failing_index_loses_nothing_and_says_that_it_is_partial(shelf: Shelf) -> None:
+async def test_a_failing_index_loses_nothing_and_says_that_it_is_partial(shelf: Any) -> None:
     broken = Broken(shelf.index)
     indexer = Indexer(broken, shelf.unit, log=shelf.log)  # type: ignore[arg-type]
     await indexer.step()
@@ -203,7 +138,7 @@ async def test_a_failing_index_loses_nothing_and_says_that_it_is_partial(shelf: 
     assert await shelf.found("aurora") == 1
 
 
-async def test_a_walk_goes_on_where_it_was_interrupted(shelf: Shelf) -> None:
+async def test_a_walk_goes_on_where_it_was_interrupted(shelf: Any) -> None:
     await shelf.put(*(f"Flood {number}" for number in range(700)))
     await shelf.indexer.step()
     await shelf.lose_the_index()
@@ -221,7 +156,7 @@ async def test_a_walk_goes_on_where_it_was_interrupted(shelf: Shelf) -> None:
     assert restarted.completeness() == "whole"
 
 
-async def test_a_document_that_the_engine_refuses_stops_no_other_and_is_noted(shelf: Shelf) -> None:
+async def test_a_document_that_the_engine_refuses_stops_no_other_and_is_noted(shelf: Any) -> None:
     class Picky(Broken):
         async def apply(
             self, changes: Sequence[Change], *, stamp: int, more: bool = False
@@ -241,7 +176,7 @@ async def test_a_document_that_the_engine_refuses_stops_no_other_and_is_noted(sh
     assert await shelf.found("better") == 1
 
 
-async def test_more_than_a_batch_is_indexed_and_deleted(shelf: Shelf) -> None:
+async def test_more_than_a_batch_is_indexed_and_deleted(shelf: Any) -> None:
     ids = await shelf.put(*(f"Flood {number}" for number in range(1100)))
     await shelf.indexer.step()
     assert await shelf.index.count() == 1100
@@ -253,9 +188,9 @@ async def test_more_than_a_batch_is_indexed_and_deleted(shelf: Shelf) -> None:
 
 
 async def test_a_service_whose_index_was_removed_makes_it_anew_at_the_start(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, make_shelf: Any
 ) -> None:
-    shelf = Shelf(settings)
+    shelf = make_shelf(settings)
     await shelf.index.start()
     await shelf.put("Aurora")
     await shelf.indexer.step()
@@ -271,10 +206,10 @@ async def test_a_service_whose_index_was_removed_makes_it_anew_at_the_start(
         assert await eventually(total) == 1
 
 
-async def test_a_new_document_is_found_within_a_second(settings: Settings) -> None:
+async def test_a_new_document_is_found_within_a_second(settings: Settings, make_shelf: Any) -> None:
     app = create_app(settings)
     async with running(app) as client:
-        shelf = Shelf(settings)
+        shelf = make_shelf(settings)
         await eventually(lambda: _status(client), lambda status: status == 200)
         times = []
         for number in range(3):
@@ -335,7 +270,7 @@ asyncio.run(main())
 
 
 async def test_killing_the_process_at_any_moment_loses_and_doubles_nothing(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, make_shelf: Any
 ) -> None:
     script = _WRITER.format(tests=str(tmp_path), database=settings.database_url, index=settings.index_url)
     for pause in (0.05, 0.33, 0.61):
@@ -344,7 +279,7 @@ async def test_killing_the_process_at_any_moment_loses_and_doubles_nothing(
             assert process.stdout.readline() == b"ready\n"
             time.sleep(pause)
             os.kill(process.pid, signal.SIGKILL)
-    shelf = Shelf(settings)
+    shelf = make_shelf(settings)
     await shelf.index.start()
     await shelf.indexer.step()
     async with shelf.database.read() as connection:

@@ -17,7 +17,7 @@ from elasticsearch import NotFoundError
 from antiphon_common.errors import Unavailable
 from antiphon_search.adapters import elasticsearch_queries as queries
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, STAMP_ID
-from antiphon_search.adapters.elasticsearch_server import Action, Server
+from antiphon_search.adapters.elasticsearch_server import Action, Server, Vanished
 from antiphon_search.domain import KINDS, MODES, Filters, Found, Group, Hit, Kind, Query, SearchRequest
 from antiphon_search.ports import Change
 
@@ -57,6 +57,14 @@ class ElasticsearchIndex:
         return int(found["_version"])
 
     async def apply(self, changes: Sequence[Change], *, stamp: int, more: bool = False) -> Mapping[UUID, str]:
+        try:
+            refused = await self._put(changes, stamp=stamp, more=more)
+        except Vanished:
+            # The index that was built beside took this one's place just now.
+            refused = await self._put(changes, stamp=stamp, more=more)
+        return {UUID(hex=which): why for which, why in refused.items()}
+
+    async def _put(self, changes: Sequence[Change], *, stamp: int, more: bool) -> Mapping[str, str]:
         # Whoever builds an index beside this one reads the documents after it was made. So if it is not there
         # yet, all that is in this batch will be read; and if it is, the batch goes there as well.
         parts = await self.server.parts()
@@ -64,8 +72,7 @@ class ElasticsearchIndex:
             raise _missing()
         building = any(self.server.next in part.aliases and part.format == FORMAT for part in parts)
         targets = (self.server.alias, self.server.next) if building else (self.server.alias,)
-        refused = await self.server.put(changes, targets, stamp=stamp, refresh=not more)
-        return {UUID(hex=which): why for which, why in refused.items()}
+        return await self.server.put(changes, targets, stamp=stamp, refresh=not more)
 
     async def wipe(self, *, stamp: int) -> None:
         old = await self.server.parts()

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from elastic_transport import ObjectApiResponse, TransportError
-from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError, SerializationError
+from elasticsearch import (
+    ApiError,
+    AsyncElasticsearch,
+    NotFoundError,
+    SerializationError,
+    UnsupportedProductError,
+)
 
 from antiphon_common.errors import Unavailable
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, MAPPINGS, SETTINGS, STAMP_ID, bulk_lines
@@ -26,7 +32,13 @@ MAJOR = 8
 _READ_SECONDS = 2.0
 _WRITE_SECONDS = 15.0
 _ALREADY_THERE = 409
+_NO_ALIAS = 404
 _WRONG_DOCUMENT = 400
+_NO_ELASTICSEARCH = "What answers is no Elasticsearch; see SEARCH_INDEX_URL."
+
+
+class Vanished(Unavailable):
+    """An alias that was there a moment ago is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +84,18 @@ class Server:
         if self._client is None:
             raise Unavailable("index_unavailable", "The search index is not open.")
         try:
-            return (await request(self._client)).body  # type: ignore[no-any-return]
+            body = (await request(self._client)).body
         except NotFoundError:
             raise
+        except (ApiError, SerializationError) as error:
+            raise Unavailable("index_unavailable", _complaint(error), retry_after=1) from error
         except TransportError as error:
             self._right_version = False
             detail = f"Elasticsearch does not answer ({type(error).__name__}); see SEARCH_INDEX_URL."
             raise Unavailable("index_unavailable", detail, retry_after=1) from error
-        except (ApiError, SerializationError) as error:
-            raise Unavailable("index_unavailable", _complaint(error), retry_after=1) from error
+        if not isinstance(body, dict):
+            raise Unavailable("index_unavailable", _NO_ELASTICSEARCH)
+        return body
 
     async def parts(self) -> Sequence[Part]:
         """Our indices. Raises `Unavailable` too where the server is of another major version."""
@@ -134,6 +149,12 @@ class Server:
             )
         )
 
+    async def refresh(self, index: str) -> None:
+        """All that was written to an index can be found when this returns."""
+        await self.call(
+            lambda client: client.options(request_timeout=_WRITE_SECONDS).indices.refresh(index=index)
+        )
+
     async def put_stamp(self, index: str, stamp: int) -> None:
         """Stamp an index by its name; a higher stamp stays."""
         line = b'{"index":{"_index":"%s","_id":"%s","version":%d,"version_type":"external"}}'
@@ -152,8 +173,7 @@ class Server:
             lambda client: client.options(request_timeout=_WRITE_SECONDS).bulk(
                 operations=lines,  # type: ignore[arg-type]  # lines are sent as they are
                 refresh=refresh,
-                filter_path="errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,"
-                "items.*.error.caused_by.reason",
+                filter_path="errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason",
             )
         )
         if not answer["errors"]:
@@ -179,8 +199,11 @@ def _refused(items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for item in items:
         status, error = item["status"], item.get("error", {})
         if status == _WRONG_DOCUMENT:
-            cause = error.get("caused_by", {}).get("reason", "")
-            refused[item["_id"]] = f"{error.get('type')}: {error.get('reason')} {cause}".strip()[:500]
+            # Cut before the server quotes what somebody wrote: this is logged.
+            reason = str(error.get("reason")).partition(" in document ")[0]
+            refused[item["_id"]] = f"{error.get('type')}: {reason}"[:300]
+        elif status == _NO_ALIAS:
+            raise Vanished("index_missing", "The search index is missing.", retry_after=1)
         elif "error" in item and status != _ALREADY_THERE:
             # Full, read-only, overloaded, or the index is gone: it will be possible again.
             raise Unavailable(
@@ -190,8 +213,8 @@ def _refused(items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _complaint(error: ApiError | SerializationError) -> str:
-    if isinstance(error, SerializationError):
-        return "What answers is no Elasticsearch; see SEARCH_INDEX_URL."
+    if isinstance(error, SerializationError | UnsupportedProductError):
+        return _NO_ELASTICSEARCH
     if error.status_code in (401, 403):
         return "Elasticsearch refuses the user of SEARCH_INDEX_URL or what it may do."
     return f"Elasticsearch says {error.status_code}: {error.error}."

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.errors import Unavailable
 from antiphon_common.lifecycle import Loop
+from antiphon_common.telemetry import Telemetry
 from antiphon_search.ports import Batch, Completeness, SearchIndex, Unit
 
 BATCH = 500
@@ -49,6 +50,22 @@ class Indexer:
         self._behind_since: float | None = None
         self._applied_at = float("-inf")
         self._trouble = ""
+        # Until the first step is done, nobody knows that the index holds everything.
+        self._waiting_since: float | None = time.monotonic()
+
+    def measure(self, telemetry: Telemetry) -> None:
+        """How far the index is behind its documents."""
+
+        async def lag() -> dict[tuple[str, ...], float]:
+            since = self._waiting_since
+            return {(): 0.0 if since is None else time.monotonic() - since}
+
+        async def whole() -> dict[tuple[str, ...], float]:
+            return {(): float(self.completeness() == "whole")}
+
+        metrics = telemetry.metrics
+        metrics.probe("antiphon_index_lag_seconds", "Since when a change waits for the index", lag)
+        metrics.probe("antiphon_index_whole", "Whether search finds all there is (1) or not (0)", whole)
 
     async def start(self) -> None:
         self._stopping.clear()
@@ -60,6 +77,7 @@ class Indexer:
 
     def wake(self) -> None:
         """Say that documents have changed."""
+        self._waiting_since = self._waiting_since or time.monotonic()
         self._loop.wake()
 
     def completeness(self) -> Completeness:
@@ -72,6 +90,7 @@ class Indexer:
 
     async def step(self) -> None:
         """Bring the index up to date. Raises when index or database fail; then all of it is tried again."""
+        waiting_since = self._waiting_since
         try:
             while await self._apply_batch():
                 self._behind_since = self._behind_since or time.monotonic()
@@ -80,6 +99,8 @@ class Indexer:
             self._checked = False
             raise
         self._behind_since = None
+        if self._waiting_since == waiting_since:
+            self._waiting_since = None
 
     async def _sweep(self) -> None:
         """A step. What keeps it from its work is said once, not every second while it lasts."""
