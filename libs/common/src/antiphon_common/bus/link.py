@@ -1,8 +1,8 @@
 """A connection to RabbitMQ that is opened when somebody needs it, and given up at once when it is of no use.
 
-aiormq, not its robust wrapper: what is to be done after a loss (declare again, consume again, publish
-again) is decided in one place of ours. A broker that stopped answering is not waited for: the socket is
-cut, not closed.
+aio-pika's plain connection, not its robust one: what is to be done after a loss (declare again, consume
+again, publish again) is decided in one place of ours. Channels are used directly, below the library's objects
+for messages and queues. A broker that stopped answering is not waited for: the socket is cut, not closed.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import aio_pika
 import aiormq
 from aiormq.channel import Channel
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
@@ -94,7 +95,7 @@ class Link:
 
     def __init__(self, url: str, duty: str) -> None:
         self._url = _checked(url).update_query(heartbeat=str(_HEARTBEAT_SECONDS), name=duty)
-        self._connection: aiormq.Connection | None = None
+        self._connection: aio_pika.abc.AbstractConnection | None = None
         self._transport = _Cuttable()
         self._lock = asyncio.Lock()
         self._open = False
@@ -110,6 +111,8 @@ class Link:
             return
         with contextlib.suppress(Exception, asyncio.CancelledError):
             await asyncio.wait_for(connection.close(), 1)
+            # The library says that it is closed in a task of its own.
+            await asyncio.sleep(0)
         self._transport.cut()
 
     def drop(self) -> None:
@@ -122,16 +125,20 @@ class Link:
         with translated():
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await self._connected()
-                return cast(Channel, await connection.channel(publisher_confirms=confirms))
+                transport = connection.transport
+                if transport is None:
+                    raise Unavailable("bus_closed", "The bus is not open.")
+                return cast(Channel, await transport.connection.channel(publisher_confirms=confirms))
 
-    async def _connected(self) -> aiormq.Connection:
+    async def _connected(self) -> aio_pika.abc.AbstractConnection:
         async with self._lock:
             if not self._open:
                 raise Unavailable("bus_closed", "The bus is not open.")
-            if self._connection is not None and self._connection.is_opened:
+            if self._connection is not None and self._connection.connected.is_set():
                 return self._connection
             self._transport = transport = _Cuttable()
-            connection = aiormq.Connection(self._url, transport_factory=transport)
+            connection = aio_pika.Connection(self._url)
+            connection.kwargs["transport_factory"] = transport
             try:
                 await connection.connect()
             except BaseException:
