@@ -99,6 +99,13 @@ def s3_bucket(server_url: str) -> Iterator[str]:
         bucket.delete()
 
 
+def whole_place(name: str, server_url: str) -> str:
+    """A whole server as a setting: with an alias, or with a bucket that is made now."""
+    if name == "elasticsearch":
+        return alias_url(server_url, "test")
+    return make_bucket(server_url, "test") if name == "s3" else server_url
+
+
 def alias_url(server_url: str, alias: str) -> str:
     """The setting for an alias; the server is an `http(s)://` or an `elasticsearch(+https)://` address."""
     at = urlsplit(server_url)

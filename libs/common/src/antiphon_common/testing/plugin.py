@@ -9,9 +9,17 @@ import pytest
 
 from antiphon_common.clock import FixedClock
 from antiphon_common.testing import isolation
+from antiphon_common.testing.containers import Containers
 from antiphon_common.testing.databases import migrated, template_of, test_postgres
 from antiphon_common.testing.proxy import FaultProxy
-from antiphon_common.testing.servers import NOT_TESTED, Environment, PrivateServer, Servers, are_required
+from antiphon_common.testing.servers import (
+    NOT_TESTED,
+    Environment,
+    PrivateServer,
+    Servers,
+    Source,
+    are_required,
+)
 from antiphon_common.testing.stacks import Run, Stacks, end
 from antiphon_common.testing.tokens import TokenMaker
 
@@ -50,7 +58,8 @@ def urls(tmp_path: Path, tokens: TokenMaker) -> dict[str, str]:
 def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
     """The real servers of this run."""
     stacks = Stacks(_script(pytestconfig), pytestconfig.stash[_RUN])
-    servers = Servers([Environment(os.environ), stacks], required=are_required())
+    sources: list[Source] = [Environment(os.environ), Containers(), stacks]
+    servers = Servers(sources, required=are_required())
     yield servers
     servers.close()
 
@@ -103,7 +112,7 @@ def amqp4_url(servers: Servers) -> Iterator[str]:
 def private_server(servers: Servers) -> Iterator[Callable[[str], PrivateServer]]:
     """Makes servers for this module alone, to be stopped, killed and frozen: `private_server("redis")`."""
     yield servers.private
-    servers.close()
+    servers.close_private()
 
 
 @pytest.fixture

@@ -62,8 +62,11 @@ class Source(Protocol):
     def private(self, name: str) -> PrivateServer:
         """A fresh server of this kind, running, which nobody else knows. Raises `Missing`."""
 
+    def close_private(self) -> None:
+        """Remove the private servers."""
+
     def close(self) -> None:
-        """Remove the private servers, and the shared ones that belong to this process."""
+        """Remove all that belong to this process."""
 
 
 class Environment:
@@ -80,6 +83,9 @@ class Environment:
 
     def private(self, name: str) -> PrivateServer:
         raise Missing("variables name no private servers")
+
+    def close_private(self) -> None:
+        """There are none."""
 
     def close(self) -> None:
         """Somebody else's servers stay."""
@@ -102,6 +108,11 @@ class Servers:
     def private(self, name: str) -> PrivateServer:
         """A server for the calling module alone; without it the test is skipped or fails likewise."""
         return self._first(name, lambda source: source.private(name))
+
+    def close_private(self) -> None:
+        """Remove the private servers of the module that ends."""
+        for source in self._sources:
+            source.close_private()
 
     def close(self) -> None:
         for source in self._sources:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from antiphon_common.testing.isolation import alias_url, make_bucket
+from antiphon_common.testing.isolation import whole_place
 from antiphon_common.testing.servers import VARIABLES, Missing
 
 _PLACE = Path(
@@ -41,7 +41,7 @@ class Run:
     @classmethod
     def begin(cls) -> "Run":
         """For the process that begins a run; nothing is made yet."""
-        return cls(str(_PLACE / f"{_NAME}-{os.geteuid()}-{os.getpid()}"), _free_block())
+        return cls(str(_PLACE / f"{_NAME}-{os.geteuid()}-{os.getpid()}"), free_block())
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -66,12 +66,15 @@ class Stacks:
 
     def private(self, name: str) -> "StackServer":
         self._prepare()
-        stack = Stack(self._script, Path(self._run.directory) / f"private-{token_hex(4)}", _free_block())
+        stack = Stack(self._script, Path(self._run.directory) / f"private-{token_hex(4)}", free_block())
         self._private.append(stack)
         return StackServer(stack, name)
 
     def close(self) -> None:
         """The shared stack is ended with the run, by `end`."""
+        self.close_private()
+
+    def close_private(self) -> None:
         for stack in self._private:
             stack.wipe()
         self._private.clear()
@@ -131,7 +134,7 @@ class StackServer:
         self.name = name
         self._stack = stack
         self.variables = stack.up(name)
-        self.url = _place(name, self.variables)
+        self.url = whole_place(name, self.variables[VARIABLES[name][0]])
 
     def stop(self) -> None:
         self._stack.do("down", self.name)
@@ -156,15 +159,7 @@ def end(script: Path, directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _place(name: str, variables: Mapping[str, str]) -> str:
-    """A server's first variable as a setting: with an alias, with a bucket."""
-    url = variables[VARIABLES[name][0]]
-    if name == "elasticsearch":
-        return alias_url(url, "test")
-    return make_bucket(url, "test") if name == "s3" else url
-
-
-def _free_block() -> int:
+def free_block() -> int:
     """The first of so many listen ports that nobody has now."""
     for first in random.sample(_PORTS, len(_PORTS)):
         if all(_is_free(first + offset) for offset in range(_BLOCK)):
