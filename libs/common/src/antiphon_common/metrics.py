@@ -41,12 +41,16 @@ class Instrument(Protocol):
 
 
 class Metrics:
-    """Makes instruments. Names begin with `antiphon_`, units are seconds and bytes, labels bounded."""
+    """Makes instruments; the same name is the same instrument.
+
+    Names begin with `antiphon_`, units are seconds and bytes, labels are few and bounded.
+    """
 
     def __init__(self, service: str = "", *, on: bool = False) -> None:
         self.on = on
         self._registry: CollectorRegistry | None = None
         self._probes: list[_Probe] = []
+        self._made: dict[str, Instrument] = {}
         if on:
             self._registry = _registry(service)
         self._failures = self.counter(
@@ -55,15 +59,15 @@ class Metrics:
 
     def counter(self, name: str, text: str, *labels: str) -> Instrument:
         """Something that only grows; its name ends in `_total`."""
-        return self._made("Counter", name, text, labels)
+        return self._make("Counter", name, text, labels)
 
     def gauge(self, name: str, text: str, *labels: str) -> Instrument:
         """Something that is set."""
-        return self._made("Gauge", name, text, labels)
+        return self._make("Gauge", name, text, labels)
 
     def histogram(self, name: str, text: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Instrument:
         """A distribution."""
-        return self._made("Histogram", name, text, labels, buckets=tuple(buckets))
+        return self._make("Histogram", name, text, labels, buckets=tuple(buckets))
 
     def probe(
         self, name: str, text: str, read: Callable[[], Awaitable[Reading]], *, labels: Sequence[str] = ()
@@ -71,7 +75,7 @@ class Metrics:
         """A gauge that is asked for when it is wanted."""
         if self._registry is None:
             return
-        gauge = self._made("Gauge", name, text, labels)
+        gauge = self._make("Gauge", name, text, labels)
         self._probes.append(_Probe(name, read, gauge, labelled=bool(labels)))
 
     async def exposition(self) -> bytes:
@@ -86,13 +90,17 @@ class Metrics:
                 self._failures.labels(probe.name).inc()
         return await asyncio.to_thread(generate_latest, self._registry)
 
-    def _made(self, kind: str, name: str, text: str, labels: Sequence[str], **more: Any) -> Instrument:
+    def _make(self, kind: str, name: str, text: str, labels: Sequence[str], **more: Any) -> Instrument:
         if self._registry is None:
             return _NOTHING
         import prometheus_client  # noqa: PLC0415 - only where metrics are on
 
-        made = getattr(prometheus_client, kind)(name, text, tuple(labels), registry=self._registry, **more)
-        return cast(Instrument, made)
+        if name not in self._made:
+            made = getattr(prometheus_client, kind)(
+                name, text, tuple(labels), registry=self._registry, **more
+            )
+            self._made[name] = cast(Instrument, made)
+        return self._made[name]
 
 
 class _Probe:

@@ -64,5 +64,5 @@ def create_app(settings: Settings) -> FastAPI:
         log=log,
     )
     # Added last, so it stands first: before the framework's own way of handling a request.
-    app.add_middleware(AudioFront, deps=deps, verifier=verifier)
+    app.add_middleware(AudioFront, deps=deps, verifier=verifier, telemetry=telemetry)
     return app

@@ -14,6 +14,8 @@ from structlog.typing import FilteringBoundLogger
 from antiphon_common.clock import Clock
 from antiphon_common.errors import Unavailable
 from antiphon_common.lifecycle import Loop
+from antiphon_common.metrics import Metrics
+from antiphon_common.telemetry import Telemetry
 from antiphon_stream.domain import Credit, Heard, Ledger, Track
 from antiphon_stream.ports import Unit
 from antiphon_stream.usecases import announce_credits
@@ -37,6 +39,15 @@ class Bookkeeper:
         self._ledger = Ledger()
         self._waiting: deque[Credit] = deque(maxlen=_MOST_WAITING)
         self._loop = Loop("stream-credits", self._announce, interval=_RETRY_SECONDS, log=log)
+        self._show(Metrics())
+
+    def measure(self, telemetry: Telemetry) -> None:
+        """What went out."""
+        self._show(telemetry.metrics)
+
+    def _show(self, metrics: Metrics) -> None:
+        self._bytes = metrics.counter("antiphon_stream_bytes_total", "Bytes of audio sent to listeners")
+        self._credits = metrics.counter("antiphon_stream_credits_total", "Plays that were earned")
 
     async def start(self) -> None:
         await self._loop.start()
@@ -52,7 +63,9 @@ class Bookkeeper:
         credit = self._ledger.served(
             heard, start, end, size=track.bytes, duration_ms=track.duration_ms, at=self._clock.now()
         )
+        self._bytes.inc(end - start)
         if credit:
+            self._credits.inc()
             self._waiting.append(credit)
             self._loop.wake()
 

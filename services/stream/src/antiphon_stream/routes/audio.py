@@ -6,12 +6,15 @@ refusals too, goes on to the framework, whose route makes the same decision agai
 
 import asyncio
 from dataclasses import dataclass
+from time import perf_counter
 from uuid import UUID
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon_common.errors import NotFound, ServiceError, Stale, Unauthenticated, Unavailable
+from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.identity import Verifier, bearer_token
+from antiphon_common.web.measuring import Requests
 from antiphon_common.web.problems import PROBLEM_JSON, problem_body
 from antiphon_stream import queries
 from antiphon_stream.domain import VARIANTS, Answer, Asked, Heard, Track, Variant, decide
@@ -59,16 +62,22 @@ class Plan:
 class AudioFront:
     """Answers `GET` and `HEAD /api/stream/{track_id}` that succeed; passes everything else on."""
 
-    def __init__(self, app: ASGIApp, *, deps: Deps, verifier: Verifier) -> None:
+    def __init__(self, app: ASGIApp, *, deps: Deps, verifier: Verifier, telemetry: Telemetry) -> None:
         self._app = app
         self._deps = deps
         self._verifier = verifier
+        self._requests = Requests(telemetry.metrics) if telemetry.metrics.on else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
         plan = await self._plan(scope) if scope["type"] == "http" else None
         if plan is None:
             await self._app(scope, receive, send)
         else:
+            if self._requests:
+                # To its first byte: how long the rest takes is up to the listener.
+                took = perf_counter() - began
+                self._requests.note(scope["method"], f"{_PREFIX}{{track_id}}", plan.answer.status, took)
             await send_audio(self._deps, plan, scope["method"], receive, send)
 
     async def _plan(self, scope: Scope) -> Plan | None:
