@@ -108,5 +108,11 @@ class Person:
         return [item["id"] for item in answer[kind]["items"]]
 
     async def findable(self, track_id: str, query: str, *, seconds: float = 10) -> None:
-        """Wait until a search finds the track."""
-        await eventually(lambda: self.found(query), lambda ids: track_id in ids, seconds=seconds)
+        """Wait until a search finds the track. An index that was just started may be slow to answer at first."""
+
+        async def found() -> list[str]:
+            answer = await self.call("GET", "/api/search", params={"q": query})
+            assert answer.status_code in (200, 503), answer.text
+            return [item["id"] for item in answer.json()["tracks"]["items"]] if answer.is_success else []
+
+        await eventually(found, lambda ids: track_id in ids, seconds=seconds)
