@@ -21,7 +21,8 @@ local full_at = tonumber(redis.call('GET', KEYS[1]) or 0)
 full_at = math.min(math.max(full_at, now), now + window) + step
 local wait = full_at - now - window
 if wait > step / 1000 then return math.ceil(wait) end
-redis.call('SET', KEYS[1], string.format('%.17g', full_at), 'PX', math.ceil((full_at - now) / 1000))
+local forget = math.max(1, math.ceil((full_at - now) / 1000))
+redis.call('SET', KEYS[1], string.format('%.17g', full_at), 'PX', forget)
 return math.min(0, math.floor(wait))
 """)
 

@@ -15,8 +15,8 @@ from antiphon_common.errors import Unavailable
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.cache import CacheSuite
 
-TENS_OF_MS = 0.15
-"""Allows for a busy machine: the policy says 60 ms."""
+TENS_OF_MS = 0.5
+"""Allows for a busy machine: the policy says 90 ms."""
 
 
 class TestRedisCache(CacheSuite):
@@ -101,9 +101,9 @@ async def test_a_frozen_redis_costs_its_first_callers_tens_of_milliseconds_and_t
     try:
         began = time.perf_counter()
         assert await asyncio.gather(*(cache.get(f"k{number}") for number in range(500))) == [None] * 500
-        assert 0.03 < time.perf_counter() - began < TENS_OF_MS
+        assert 0.05 < time.perf_counter() - began < TENS_OF_MS
         await asyncio.sleep(1)
-        assert await slowest(cache) < 0.03
+        assert await slowest(cache) < TENS_OF_MS / 5
     finally:
         server.thaw()
     assert await eventually(lambda: usable(cache), seconds=3)

@@ -25,7 +25,7 @@ import hiredis
 
 from antiphon_common.errors import Unavailable
 
-_SWEEP_SECONDS = 0.02
+_SWEEP_SECONDS = 0.03
 _STRIKES = 2
 _CONNECT_SECONDS = 1.0
 _FIRST_PAUSE = 0.05
