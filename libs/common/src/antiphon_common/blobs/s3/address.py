@@ -43,9 +43,7 @@ class Address:
             raise WrongUrl(url, f"knows {', '.join(_OPTIONS)} once each, not {', '.join(unknown)}")
         bucket = parts.hostname or ""
         if not _BUCKET.fullmatch(bucket) or parts.path not in ("", "/"):
-            raise ValueError(
-                "blob_url: needs the form s3://key:secret@bucket?endpoint=https://host&region=name"
-            )
+            raise WrongUrl(url, "needs the form s3://key:secret@bucket?endpoint=https://host&region=name")
         if (parts.username is None) != (parts.password is None):
             raise WrongUrl(url, "has a key without a secret or a secret without a key")
         endpoint = options.get("endpoint", [""])[0] or None
