@@ -51,9 +51,11 @@ class Outgoing:
                 results = await asyncio.gather(
                     *(_publish(channel, parcel) for parcel in parcels), return_exceptions=True
                 )
-        except TimeoutError as error:
+        except (TimeoutError, asyncio.CancelledError) as error:
             # Whoever does not confirm will not say goodbye either, and what it may still confirm is not ours.
             self._link.drop()
+            if isinstance(error, asyncio.CancelledError):
+                raise
             raise Unavailable("bus_unavailable", "The broker did not confirm in time.") from error
         returned = []
         for index, result in enumerate(results):

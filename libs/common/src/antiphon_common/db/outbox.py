@@ -2,23 +2,30 @@
 
 The relay takes unpublished rows (never those above a high-water mark: a lower id may commit later), publishes
 them in one batch with its own deadline, then deletes them. A crash between the two publishes them again,
-which the consumers' inboxes forgive.
+which the consumers' inboxes forgive. Of several relays on one Postgres only one publishes at a time, or the
+second would overtake the first with later events of the same aggregate. Events that no queue takes stay, and
+the others pass them.
+
+Failure policy: while the bus is down, one connection and the relay's own rows are held for five seconds at
+most at each try, and tries become rarer, up to one in thirty seconds or so.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from opentelemetry.trace import Span, SpanKind
-from sqlalchemy import Row, Select, Table, delete, func, insert, select
+from sqlalchemy import Row, Table, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.bus import Bus, Envelope
+from antiphon_common.bus import Bus, Envelope, Unroutable
 from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import Clock
 from antiphon_common.db.database import Database
@@ -29,6 +36,10 @@ _BATCH = 500
 _COUNTED = 10_000
 _PUBLISH_SECONDS = 5.0
 _SWEEP_SECONDS = 1.0
+# Another relay is at it: it is done in some milliseconds, or gives up after its deadline.
+_BUSY_SECONDS = 0.02
+_LONGEST_PAUSE = 15.0
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext(current_schema() || ' outbox'))")
 
 
 async def announce(session: AsyncSession, table: Table, events: Sequence[Announceable], clock: Clock) -> None:
@@ -44,6 +55,15 @@ async def announce(session: AsyncSession, table: Table, events: Sequence[Announc
     await session.execute(insert(table), rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """How many rows were tried, up to which, and what of them no queue takes."""
+
+    count: int
+    last: int
+    stuck: Unroutable | None
+
+
 class Relay:
     """Publishes what was announced. Woken after a commit, and once a second in case nobody woke it."""
 
@@ -52,6 +72,7 @@ class Relay:
         self._table = table
         self._bus = bus
         self._telemetry: Telemetry | None = None
+        self._failures = 0
         self._loop = Loop("outbox-relay", self._drain, interval=_SWEEP_SECONDS, log=log)
 
     async def start(self) -> None:
@@ -73,50 +94,92 @@ class Relay:
         async with self._database.read() as connection:
             return {(): (await connection.execute(select(func.count()).select_from(some))).scalar_one()}
 
-    async def _oldest_age(self) -> dict[tuple[str, ...], float]:
+    async def oldest_age(self) -> float:
+        """Seconds since the oldest unpublished event was announced; 0 when there is none."""
         first = select(self._table.c.announced_at).order_by(self._table.c.seq).limit(1)
         async with self._database.read() as connection:
             announced: datetime | None = (await connection.execute(first)).scalar_one_or_none()
-        return {(): max(0.0, time.time() - announced.timestamp()) if announced else 0.0}
+        return max(0.0, time.time() - announced.timestamp()) if announced else 0.0
+
+    async def _oldest_age(self) -> dict[tuple[str, ...], float]:
+        return {(): await self.oldest_age()}
 
     def wake(self) -> None:
         """Say that something was announced and committed."""
         self._loop.wake()
 
     async def _drain(self) -> None:
-        while await self._has_rows() and await self._publish_batch() == _BATCH:
-            pass
+        try:
+            await self._drain_all()
+        except Exception:
+            pause = min(_LONGEST_PAUSE, 2.0**self._failures - 1)
+            self._failures += 1
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, no secret
+            raise
+        self._failures = 0
 
-    async def _has_rows(self) -> bool:
+    async def _drain_all(self) -> None:
+        """Publish all there is; raises `Unroutable` at the end when some of it reached no queue."""
+        stuck: Unroutable | None = None
+        after = 0
+        while await self._has_rows(after):
+            batch = await self._publish_batch(after)
+            if batch is None:
+                await asyncio.sleep(_BUSY_SECONDS)
+                continue
+            if batch.stuck:
+                # Past these in this round only: a row with a lower number may come at any time.
+                stuck, after = batch.stuck, batch.last
+            if batch.count < _BATCH:
+                break
+        if stuck:
+            raise stuck
+
+    async def _has_rows(self, after: int) -> bool:
         # Reading first keeps an idle relay from taking the writer's lock every second.
         async with self._database.read() as connection:
-            found = await connection.execute(select(self._table.c.seq).limit(1))
-            return found.first() is not None
+            some = select(self._table.c.seq).where(self._table.c.seq > after).limit(1)
+            return (await connection.execute(some)).first() is not None
 
-    async def _publish_batch(self) -> int:
+    async def _publish_batch(self, after: int) -> _Batch | None:
+        """Publish and forget the oldest rows; none while another relay does."""
+        columns = self._table.c
+        query = select(columns.seq, columns.envelope).where(columns.seq > after)
+        oldest = query.order_by(columns.seq).limit(_BATCH)
         if self._database.is_sqlite:
             # One writer at a time: a bus that takes its seconds would make every change wait for it. A
             # second relay may then publish the same rows, which the inboxes forgive like any repetition.
             async with self._database.read() as connection:
-                rows = (await connection.execute(self._oldest())).all()
-            await self._publish(rows)
+                rows = (await connection.execute(oldest)).all()
+            stuck = await self._publish(rows)
             async with self._database.write() as session:
-                await self._forget(session, rows)
+                await self._forget(session, rows, stuck)
         else:
             async with self._database.write() as session:
-                rows = (await session.execute(self._oldest().with_for_update(skip_locked=True))).all()
-                await self._publish(rows)
-                await self._forget(session, rows)
-        return len(rows)
+                if not (await session.execute(_ALONE)).scalar_one():
+                    return None
+                rows = (await session.execute(oldest.with_for_update(skip_locked=True))).all()
+                stuck = await self._publish(rows)
+                await self._forget(session, rows, stuck)
+        return _Batch(len(rows), rows[-1].seq if rows else after, stuck)
 
-    def _oldest(self) -> Select[int, Any]:
-        columns = self._table.c
-        return select(columns.seq, columns.envelope).order_by(columns.seq).limit(_BATCH)
-
-    async def _publish(self, rows: Sequence[Row[int, Any]]) -> None:
-        if rows:
-            with self._traced([Envelope.from_json(row.envelope) for row in rows]) as envelopes:
+    async def _publish(self, rows: Sequence[Row[int, Any]]) -> Unroutable | None:
+        """Publish these; what remains unpublished because no queue takes it."""
+        if not rows:
+            return None
+        with self._traced([Envelope.from_json(row.envelope) for row in rows]) as envelopes:
+            try:
                 await asyncio.wait_for(self._bus.publish(envelopes), _PUBLISH_SECONDS)
+            except Unroutable as error:
+                return error
+        return None
+
+    async def _forget(
+        self, session: AsyncSession, rows: Sequence[Row[int, Any]], stuck: Unroutable | None
+    ) -> None:
+        kept = stuck.ids if stuck else frozenset()
+        published = [row.seq for row in rows if UUID(row.envelope["id"]) not in kept]
+        await session.execute(delete(self._table).where(self._table.c.seq.in_(published)))
 
     @contextmanager
     def _traced(self, envelopes: list[Envelope]) -> Iterator[list[Envelope]]:
@@ -136,6 +199,3 @@ class Relay:
         finally:
             for span in spans:
                 span.end()
-
-    async def _forget(self, session: AsyncSession, rows: Sequence[Row[int, Any]]) -> None:
-        await session.execute(delete(self._table).where(self._table.c.seq.in_([row.seq for row in rows])))

@@ -19,7 +19,7 @@ from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Uuid, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common import telemetry
-from antiphon_common.bus import Bus, Envelope, open_bus
+from antiphon_common.bus import Bus, Envelope, Unroutable, open_bus
 from antiphon_common.bus.consuming import Consumer, Handlers
 from antiphon_common.clock import FixedClock, SystemClock
 from antiphon_common.db import Database, inbox, outbox
@@ -221,11 +221,36 @@ class OutboxSuite:
                 relay.wake()
             await eventually(lambda: _calls(bus), lambda calls: calls >= 1)
             assert await service.waiting() == 20
+            assert 0 < await relay.oldest_age() < 60
             # Waking does not make it try, fail and log at the rate of the changes.
             assert bus.calls <= 3
             down = False
             await service.settled()
         assert await service.effects() == [str(number) for number in range(20)]
+
+    async def test_events_that_no_queue_takes_stay_and_hold_nobody_up(self, service: Service) -> None:
+        nobody = True
+
+        class Picky(Publishing):
+            async def publish(self, envelopes: Sequence[Envelope]) -> None:
+                self.calls += 1
+                unheard = [each for each in envelopes if nobody and each.data["value"].startswith("unheard")]
+                await self._bus.publish([each for each in envelopes if each not in unheard])
+                if unheard:
+                    raise Unroutable(unheard)
+
+        bus = Picky(service.bus, lambda _: None, after=False)
+        async with run_together(service.consumer({Changed: note}), service.relay(bus)):
+            # More than a batch of them comes first.
+            await service.announce(*(changed(f"unheard {number}") for number in range(600)))
+            await service.announce(changed("a"), changed("b"))
+            assert await eventually(service.effects, lambda effects: len(effects) == 2) == ["a", "b"]
+            assert await service.waiting() == 600
+            calls = bus.calls
+            assert calls <= 4
+            nobody = False
+            await service.settled()
+        assert await service.effects() == ["a", "b", *(f"unheard {number}" for number in range(600))]
 
     async def test_a_bus_that_hangs_holds_up_no_change(self, service: Service) -> None:
         hanging, gate = asyncio.Event(), asyncio.Event()
