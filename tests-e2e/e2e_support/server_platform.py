@@ -31,9 +31,11 @@ SERVERS = ("postgres", "redis", "rabbitmq", "elasticsearch", "s3")
 class ServerPlatform:
     """`start`, then break it. Use as a context manager: at the end nothing of it is left."""
 
-    def __init__(self, *, port: int, overrides: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, port: int, overrides: Mapping[str, str] | None = None, data: Path | None = None
+    ) -> None:
         # Other accounts run the servers, so not below a private directory, as pytest's are.
-        self.data = Path(tempfile.mkdtemp(prefix="antiphon-", dir="/var/tmp"))
+        self.data = data or Path(tempfile.mkdtemp(prefix="antiphon-", dir="/var/tmp"))
         self.data.chmod(0o711)
         self.port = port
         self.url = f"http://localhost:{port}"
@@ -115,15 +117,17 @@ class ServerPlatform:
 
     def state(self, process: str) -> dict[str, Any]:
         """What the supervisor knows of a process."""
+        found: dict[str, Any] = self.supervise("getProcessInfo", process)
+        return found
+
+    def supervise(self, method: str, *arguments: str) -> Any:
+        """Ask the supervisor: stopProcess, startProcess ..."""
         transport = SupervisorTransport(None, None, f"unix://{self.data}/stack/run/supervisor.sock")
+        proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport)
         try:
-            found: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor.getProcessInfo(
-                process
-            )
+            return getattr(proxy.supervisor, method)(*arguments)
         finally:
             transport.close()
-        known: dict[str, Any] = found
-        return known
 
     def signal(self, process: str, number: signal.Signals) -> None:
         """Send a signal to a process and the children it has; one that is just gone is no matter."""
