@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import shutil
 import signal
 import sys
 import threading
@@ -57,6 +56,9 @@ def main() -> int:
     except Trouble as trouble:
         print(f"servers: {trouble}", file=sys.stderr)
         return trouble.code
+    except OSError as error:  # a full disk, a program that is gone: its own words say enough
+        print(f"servers: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("servers: interrupted", file=sys.stderr)
         return 130
@@ -74,12 +76,14 @@ def _run(stack: Stack, command: str, named: Sequence[Server]) -> int:
     elif command == "status":
         return _print_states(stack, servers)
     elif command == "up":
-        _up(stack, servers)
-        _print_states(stack, servers)
+        try:
+            _up(stack, servers)
+        finally:
+            _print_states(stack, servers)
     else:
         _together(_ACTIONS[command], stack, servers)
         if command == "wipe" and not named:
-            shutil.rmtree(stack.directory, ignore_errors=True)
+            stack.forget()
     return 0
 
 

@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ OFFSETS: Mapping[str, int] = {
     "rabbitmq4-epmd": 14,
 }  # fmt: skip
 BLOCK = 20
+_LOCK = ".stack.lock"
 HOST = "127.0.0.1"
 USER = "antiphon"
 
@@ -75,6 +76,14 @@ class Stack:
                     remedy = f"set SERVERS_PORT to the first of {BLOCK} free ones"
                     raise Trouble(f"port {self.port(name)} ({name}): {error.strerror}; {remedy}") from None
 
+    def forget(self) -> None:
+        """Remove the stack's own files, and its directory unless somebody put something else there."""
+        for pattern in ("*.pid", "*.log", ".*.lock", "stack.json"):
+            for path in self.directory.glob(pattern):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.directory.rmdir()
+
     @contextmanager
     def lock(self, server: str) -> Iterator[None]:
         """One command at a time for each server, whatever process it is in."""
@@ -105,7 +114,7 @@ def open_stack(environ: Mapping[str, str]) -> Stack:
     try:
         _check_reachable(directory)
         directory.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
-        with (directory / ".stack.lock").open("w") as file:
+        with (directory / _LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             kept = _kept(directory / "stack.json", port or FIRST_PORT)
     except OSError as error:
@@ -125,6 +134,10 @@ def open_stack(environ: Mapping[str, str]) -> Stack:
 
 def _kept(path: Path, port: int) -> dict[str, object]:
     if not path.exists():
+        if strangers := sorted(each.name for each in path.parent.iterdir() if each.name != _LOCK):
+            raise Trouble(
+                f"{path.parent} has other things ({strangers[0]}): set SERVERS_DIR to a place of its own"
+            )
         fresh = {"port": port, "password": secrets.token_hex(20)}
         draft = path.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -144,11 +144,13 @@ def test_a_server_that_ignores_its_signal_is_killed(stack: Stack, fake: Callable
 def test_a_number_that_was_used_again_is_nobody_of_ours(stack: Stack) -> None:
     with subprocess.Popen(["sleep", "1000"]) as stranger:
         tree = Tree(stranger.pid, "1")
-        assert tree.state == "down"
-        assert tree.members() == set()
-        tree.kill()
-        assert stranger.poll() is None
-        stranger.kill()
+        try:
+            assert tree.state == "down"
+            assert tree.members() == set()
+            tree.kill()
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 def test_two_commands_at_once_start_one_server(stack: Stack, fake: Callable[..., Server]) -> None:

@@ -191,6 +191,20 @@ def test_wiping_leaves_nothing(stack: TestStack) -> None:
     assert all(not path.exists() or path.read_text().rpartition(")")[2].split()[0] == "Z" for path in states)
 
 
+def test_wiping_takes_nothing_that_is_not_the_stacks(stack: TestStack) -> None:
+    stack.must("env")
+    (stack.directory / "mine").write_text("kept")
+    stack.must("wipe")
+    assert [path.name for path in stack.directory.iterdir()] == ["mine"]
+
+
+def test_a_directory_with_other_things_in_it_is_no_place_for_a_stack(stack: TestStack) -> None:
+    stack.directory.mkdir()
+    (stack.directory / "postgres").mkdir()
+    assert "has other things (postgres)" in refusal(stack.run("wipe"))
+    assert (stack.directory / "postgres").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_has_stacks_too(place: Path) -> None:
     """With the machine's own Python and a copy of the tool: a checkout may be closed to others."""
