@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Uuid
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from antiphon_common.db import Json, UtcDateTime
@@ -28,7 +28,7 @@ class AccountRow(Base):
     email_verified: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     status: Mapped[str] = mapped_column(String(16))
-    tokens_after: Mapped[int]
+    tokens_after: Mapped[int] = mapped_column(BigInteger)
     revision: Mapped[int]
 
 
@@ -76,10 +76,10 @@ class RevocationRow(Base):
 
     __tablename__ = "revocation"
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
     user_id: Mapped[UUID] = mapped_column(Uuid)
-    before: Mapped[int]
+    before: Mapped[int] = mapped_column(BigInteger)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
@@ -89,7 +89,7 @@ class CounterRow(Base):
     __tablename__ = "counter"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    value: Mapped[int]
+    value: Mapped[int] = mapped_column(BigInteger)
 
 
 class BootstrapRow(Base):

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, String, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from antiphon_common.db import Json, UtcDateTime
+from antiphon_common.db import Json, SortKey, UtcDateTime
 from antiphon_common.db.tables import inbox_table, outbox_table
 
 
@@ -34,7 +34,7 @@ class ArtistRow(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     owner_id: Mapped[UUID] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(String(300))
-    name_key: Mapped[str] = mapped_column(String(300))
+    name_key: Mapped[str] = mapped_column(SortKey(300))
     automatic: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     image_id: Mapped[UUID | None] = mapped_column(Uuid)
@@ -60,7 +60,7 @@ class AlbumRow(Base):
     owner_id: Mapped[UUID] = mapped_column(Uuid)
     identity: Mapped[str] = mapped_column(String(32))
     title: Mapped[str] = mapped_column(String(300))
-    title_key: Mapped[str] = mapped_column(String(100))
+    title_key: Mapped[str] = mapped_column(SortKey(100))
     kind: Mapped[str] = mapped_column(String(16))
     credits: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     automatic: Mapped[bool]
@@ -108,7 +108,7 @@ class TrackRow(Base):
     visibility: Mapped[str] = mapped_column(String(16))
     listed: Mapped[bool]
     title: Mapped[str] = mapped_column(String(300))
-    title_key: Mapped[str] = mapped_column(String(100))
+    title_key: Mapped[str] = mapped_column(SortKey(100))
     credits: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     album_id: Mapped[UUID | None] = mapped_column(ForeignKey("album.id"))
     album_title: Mapped[str | None] = mapped_column(String(300))
@@ -168,13 +168,13 @@ class TrackGenreRow(Base):
         Index("ix_track_genre_track", "track_id"),
     )
 
-    genre_key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    genre_key: Mapped[str] = mapped_column(SortKey(300), primary_key=True)
     track_id: Mapped[UUID] = mapped_column(ForeignKey("track.id"), primary_key=True)
     listed: Mapped[bool]
     published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     play_count: Mapped[int]
     like_count: Mapped[int]
-    title_key: Mapped[str] = mapped_column(String(100))
+    title_key: Mapped[str] = mapped_column(SortKey(100))
 
 
 class GenreRow(Base):
@@ -183,7 +183,7 @@ class GenreRow(Base):
     __tablename__ = "genre"
     __table_args__ = (Index("ix_genre_popular", "track_count", "key"),)
 
-    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    key: Mapped[str] = mapped_column(SortKey(300), primary_key=True)
     name: Mapped[str] = mapped_column(String(300))
     track_count: Mapped[int]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from antiphon_common.db import Json, UtcDateTime
+from antiphon_common.db import Json, SortKey, UtcDateTime
 from antiphon_common.db.tables import inbox_table, outbox_table
 
 
@@ -23,7 +23,7 @@ class PlaylistRow(Base):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     owner_id: Mapped[UUID] = mapped_column(Uuid)
     title: Mapped[str] = mapped_column(String(300))
-    title_key: Mapped[str] = mapped_column(String(300))
+    title_key: Mapped[str] = mapped_column(SortKey(300))
     description: Mapped[str | None] = mapped_column(String(4000))
     cover_id: Mapped[UUID | None] = mapped_column(Uuid)
     visibility: Mapped[str] = mapped_column(String(10))

@@ -2,9 +2,9 @@
 
 from antiphon_common.db.database import Database, insert_for, is_conflict
 from antiphon_common.db.locking import get_locked, has_one_writer, hold
-from antiphon_common.db.types import Json, Serial, UtcDateTime
+from antiphon_common.db.types import Json, Serial, SortKey, UtcDateTime
 
 __all__ = [
-    "Database", "Json", "Serial", "UtcDateTime", "get_locked", "has_one_writer", "hold", "insert_for",
-    "is_conflict",
+    "Database", "Json", "Serial", "SortKey", "UtcDateTime", "get_locked", "has_one_writer", "hold",
+    "insert_for", "is_conflict",
 ]  # fmt: skip

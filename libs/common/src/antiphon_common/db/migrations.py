@@ -94,7 +94,7 @@ def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal
     module = type(item).__module__
     if kind == "type" and module.startswith("antiphon_common.db"):
         autogen.imports.add("from antiphon_common.db import types")
-        return f"types.{type(item).__name__}()"
+        return f"types.{type(item).__name__}({getattr(item, 'length', '')})"
     return False
 
 

@@ -22,7 +22,7 @@ def upgrade() -> None:
     sa.Column('email_verified', sa.Boolean(), nullable=False),
     sa.Column('created_at', types.UtcDateTime(), nullable=False),
     sa.Column('status', sa.String(length=16), nullable=False),
-    sa.Column('tokens_after', sa.Integer(), nullable=False),
+    sa.Column('tokens_after', sa.BigInteger(), nullable=False),
     sa.Column('revision', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('email')
@@ -50,7 +50,7 @@ def upgrade() -> None:
     )
     op.create_table('counter',
     sa.Column('name', sa.String(length=32), nullable=False),
-    sa.Column('value', sa.Integer(), nullable=False),
+    sa.Column('value', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('name')
     )
     op.create_table('outbox',
@@ -62,10 +62,10 @@ def upgrade() -> None:
     sa.UniqueConstraint('event_id')
     )
     op.create_table('revocation',
-    sa.Column('seq', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('session_id', sa.Uuid(), nullable=True),
     sa.Column('user_id', sa.Uuid(), nullable=False),
-    sa.Column('before', sa.Integer(), nullable=False),
+    sa.Column('before', sa.BigInteger(), nullable=False),
     sa.Column('added_at', types.UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('seq')
     )

@@ -17,7 +17,7 @@ def upgrade() -> None:
     sa.Column('owner_id', sa.Uuid(), nullable=False),
     sa.Column('identity', sa.String(length=32), nullable=False),
     sa.Column('title', sa.String(length=300), nullable=False),
-    sa.Column('title_key', sa.String(length=100), nullable=False),
+    sa.Column('title_key', types.SortKey(100), nullable=False),
     sa.Column('kind', sa.String(length=16), nullable=False),
     sa.Column('credits', types.Json(), nullable=False),
     sa.Column('automatic', sa.Boolean(), nullable=False),
@@ -44,7 +44,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('owner_id', sa.Uuid(), nullable=False),
     sa.Column('name', sa.String(length=300), nullable=False),
-    sa.Column('name_key', sa.String(length=300), nullable=False),
+    sa.Column('name_key', types.SortKey(300), nullable=False),
     sa.Column('automatic', sa.Boolean(), nullable=False),
     sa.Column('created_at', types.UtcDateTime(), nullable=False),
     sa.Column('image_id', sa.Uuid(), nullable=True),
@@ -70,7 +70,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('track_id')
     )
     op.create_table('genre',
-    sa.Column('key', sa.String(length=300), nullable=False),
+    sa.Column('key', types.SortKey(300), nullable=False),
     sa.Column('name', sa.String(length=300), nullable=False),
     sa.Column('track_count', sa.Integer(), nullable=False),
     sa.PrimaryKeyConstraint('key')
@@ -125,7 +125,7 @@ def upgrade() -> None:
     sa.Column('visibility', sa.String(length=16), nullable=False),
     sa.Column('listed', sa.Boolean(), nullable=False),
     sa.Column('title', sa.String(length=300), nullable=False),
-    sa.Column('title_key', sa.String(length=100), nullable=False),
+    sa.Column('title_key', types.SortKey(100), nullable=False),
     sa.Column('credits', types.Json(), nullable=False),
     sa.Column('album_id', sa.Uuid(), nullable=True),
     sa.Column('album_title', sa.String(length=300), nullable=True),
@@ -173,13 +173,13 @@ def upgrade() -> None:
         batch_op.create_index('ix_track_artist_track', ['track_id'], unique=False)
 
     op.create_table('track_genre',
-    sa.Column('genre_key', sa.String(length=300), nullable=False),
+    sa.Column('genre_key', types.SortKey(300), nullable=False),
     sa.Column('track_id', sa.Uuid(), nullable=False),
     sa.Column('listed', sa.Boolean(), nullable=False),
     sa.Column('published_at', types.UtcDateTime(), nullable=True),
     sa.Column('play_count', sa.Integer(), nullable=False),
     sa.Column('like_count', sa.Integer(), nullable=False),
-    sa.Column('title_key', sa.String(length=100), nullable=False),
+    sa.Column('title_key', types.SortKey(100), nullable=False),
     sa.ForeignKeyConstraint(['track_id'], ['track.id'], ),
     sa.PrimaryKeyConstraint('genre_key', 'track_id')
     )

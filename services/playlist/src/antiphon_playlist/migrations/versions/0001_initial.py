@@ -40,7 +40,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('owner_id', sa.Uuid(), nullable=False),
     sa.Column('title', sa.String(length=300), nullable=False),
-    sa.Column('title_key', sa.String(length=300), nullable=False),
+    sa.Column('title_key', types.SortKey(300), nullable=False),
     sa.Column('description', sa.String(length=4000), nullable=True),
     sa.Column('cover_id', sa.Uuid(), nullable=True),
     sa.Column('visibility', sa.String(length=10), nullable=False),
