@@ -78,7 +78,7 @@ class Database:
 
         async def read() -> dict[tuple[str, ...], float]:
             pools = {id(engine.pool): engine.pool for engine in (self._reader, self._writer)}.values()
-            return {("in use",): sum(p.checkedout() for p in pools), ("size",): sum(p.size() for p in pools)}
+            return {("in_use",): sum(p.checkedout() for p in pools), ("size",): sum(p.size() for p in pools)}
 
         telemetry.metrics.probe(
             "antiphon_database_connections", "Connections of the pool", read, labels=["state"]
