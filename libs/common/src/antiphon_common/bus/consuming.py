@@ -83,9 +83,10 @@ class Consumer(Generic[U]):
             messages = [self._decode(body) for body in bodies]
             async with self._open_unit() as unit:
                 fresh = await self._fresh(unit, messages)
-                for envelope_id, message in {each.envelope.id: each for each in messages}.items():
-                    if envelope_id in fresh:
-                        await self._call(unit, message)
+                # A batch may hold the same message twice.
+                once = {each.envelope.id: each for each in messages if each.envelope.id in fresh}
+                for message in once.values():
+                    await self._call(unit, message)
             self._count(messages, fresh)
 
     def _count(self, messages: Sequence[_Message[U]], fresh: set[UUID]) -> None:

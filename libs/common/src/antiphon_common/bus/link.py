@@ -8,6 +8,7 @@ for messages and queues. A broker that stopped answering is not waited for: the 
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -49,7 +50,7 @@ class translated:  # noqa: N801 - reads like the function it is
 
 
 def _category(error: BaseException) -> ServiceError:
-    said = str(error)
+    said = " ".join(str(error).split())
     if isinstance(error, aiormq.exceptions.ProbableAuthenticationError):
         return Forbidden("bus_refused", "The broker refuses the user or the password.")
     if isinstance(error, aiormq.exceptions.InvalidFrameError) and "Connection.Close" in said:
@@ -60,8 +61,17 @@ def _category(error: BaseException) -> ServiceError:
     if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
         return NotFound("bus_incomplete", f"Something is missing in the broker: {said}")
     if isinstance(error, aiormq.exceptions.ChannelPreconditionFailed):
-        return Conflict("queue_differs", f"A queue or exchange was declared with other arguments: {said}")
+        return Conflict("queue_differs", _differs(said))
     return Unavailable("bus_unavailable", "The broker does not answer.", retry_after=2)
+
+
+def _differs(said: str) -> str:
+    """The broker says `... for queue 'name' in vhost ...`."""
+    found = re.search(r"for ((?:queue|exchange) '[^']*' in vhost '[^']*')", said)
+    what = found[1] if found else "a queue or exchange"
+    return (
+        f"The broker has {what} with other arguments: drain and delete it, it is made anew. It says: {said}"
+    )
 
 
 class _Cuttable(TransportFactory):

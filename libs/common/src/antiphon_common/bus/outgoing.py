@@ -53,6 +53,7 @@ class Outgoing:
                 )
         except (TimeoutError, asyncio.CancelledError) as error:
             # Whoever does not confirm will not say goodbye either, and what it may still confirm is not ours.
+            self._channel = None
             self._link.drop()
             if isinstance(error, asyncio.CancelledError):
                 raise
