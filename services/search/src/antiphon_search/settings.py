@@ -13,7 +13,10 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEARCH_")
 
-    index_url: str = Field(default="tantivy:///data/index", description="tantivy:///directory")
+    index_url: str = Field(
+        default="tantivy:///data/index",
+        description="tantivy:///directory or elasticsearch[+https]://user:password@host:port/alias",
+    )
     index_timeout_s: Annotated[float, Field(gt=0, le=5)] = Field(
         default=0.28, description="How long a question may wait for the index before it is answered with 503"
     )
