@@ -21,6 +21,7 @@ import uvicorn
 from structlog.typing import FilteringBoundLogger
 
 from antiphon_common.errors import Conflict
+from antiphon_common.logs import adopt
 
 _REQUESTS_SECONDS = 4
 _WHOLE_END_SECONDS = 9.5
@@ -40,6 +41,7 @@ def run(
     config: uvicorn.Config, *, on_stop: Callable[[], None], delay: float, log: FilteringBoundLogger
 ) -> None:
     """Serve until a signal; exits with 1 when the app could not start. Raises `Conflict`: address in use."""
+    adopt(log)
     server = _Server(config, on_stop=on_stop, delay=delay, log=log)
     with _bound(config.host, config.port) as listener:
         try:
@@ -49,8 +51,8 @@ def run(
             sys.exit(1)
     if not server.started:
         sys.exit(1)
-    # The interpreter would look at every object once more before it ends: half a second of a busy core, and nine
-    # processes that end together have but a few. Nothing is left that needs it.
+    # The interpreter would look at every object once more before it ends: half a second of a core, of which
+    # nine processes that end together have but a few. Nothing is left that needs it.
     gc.freeze()
 
 
