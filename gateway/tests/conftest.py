@@ -272,6 +272,15 @@ def new_site() -> Callable[..., contextlib.AbstractAsyncContextManager[Site]]:
     return running_site
 
 
+@pytest.fixture
+def free_ports() -> list[int]:
+    """Two listen ports that nobody uses."""
+    with socket.socket() as one, socket.socket() as other:
+        for bound in (one, other):
+            bound.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1], other.getsockname()[1]]
+
+
 @contextlib.asynccontextmanager
 async def beside(site: Site, **overrides: Any) -> AsyncIterator[Site]:
     """Another gateway before the same services, asked like the first."""

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from antiphon_common.settings import ProcessSettings
+from antiphon_gateway.ratelimit import limits_with
 
 SERVICES = ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
 
@@ -83,6 +84,12 @@ class Settings(ProcessSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)
+        return value
+
+    @field_validator("rates")
+    @classmethod
+    def _limits(cls, value: dict[str, str]) -> dict[str, str]:
+        limits_with(value)
         return value
 
     @field_validator("cors_origins")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from antiphon_common.testing.running import eventually
 
@@ -88,15 +86,6 @@ class Process:
         return False
 
 
-@pytest.fixture
-def ports() -> list[int]:
-    """Two free listen ports."""
-    with socket.socket() as one, socket.socket() as other:
-        for bound in (one, other):
-            bound.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1], other.getsockname()[1]]
-
-
 @contextlib.asynccontextmanager
 async def instances(ports: list[int]) -> AsyncIterator[list[Process]]:
     """Instances of a service."""
@@ -162,10 +151,10 @@ async def ready_again(site: Any, count: int) -> None:
 
 
 async def test_no_request_is_lost_while_each_instance_is_ended_and_started_again(
-    new_site: Any, tmp_path: Path, ports: list[int]
+    new_site: Any, tmp_path: Path, free_ports: list[int]
 ) -> None:
-    urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
-    async with instances(ports) as both, new_site(tmp_path, playlist_url=urls) as site:
+    urls = ",".join(f"http://127.0.0.1:{port}" for port in free_ports)
+    async with instances(free_ports) as both, new_site(tmp_path, playlist_url=urls) as site:
         async with load(site, rate=100) as outcomes:
             for _ in range(2):
                 for one in both:
@@ -177,10 +166,10 @@ async def test_no_request_is_lost_while_each_instance_is_ended_and_started_again
 
 
 async def test_a_killed_instance_costs_no_read_and_is_asked_again_when_it_is_back(
-    new_site: Any, tmp_path: Path, ports: list[int]
+    new_site: Any, tmp_path: Path, free_ports: list[int]
 ) -> None:
-    urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
-    async with instances(ports) as both, new_site(tmp_path, playlist_url=urls) as site:
+    urls = ",".join(f"http://127.0.0.1:{port}" for port in free_ports)
+    async with instances(free_ports) as both, new_site(tmp_path, playlist_url=urls) as site:
         async with load(site, rate=100) as outcomes:
             for one in both:
                 await one.end(signal.SIGKILL)
@@ -193,11 +182,11 @@ async def test_a_killed_instance_costs_no_read_and_is_asked_again_when_it_is_bac
 
 
 async def test_a_frozen_instance_is_set_aside_within_two_seconds(
-    new_site: Any, tmp_path: Path, ports: list[int]
+    new_site: Any, tmp_path: Path, free_ports: list[int]
 ) -> None:
-    urls = ",".join(f"http://127.0.0.1:{port}" for port in ports)
+    urls = ",".join(f"http://127.0.0.1:{port}" for port in free_ports)
     async with (
-        instances(ports) as both,
+        instances(free_ports) as both,
         new_site(tmp_path, playlist_url=urls, deadline_seconds=1.0) as site,
     ):
         both[0].process.send_signal(signal.SIGSTOP)

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 import hiredis
 
 from antiphon_common.errors import Unavailable
+from antiphon_common.schemes import WrongUrl
 
 _SWEEP_SECONDS = 0.03
 _STRIKES = 2
@@ -58,13 +59,17 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """From `redis://[[user]:password@]host[:port][/number]` (`rediss:` is TLS). Raises `ValueError`."""
+        """From `redis://[[user]:password@]host[:port][/number]` (`rediss:` is TLS). Raises `WrongUrl`."""
         parts = urlsplit(url)
         number = parts.path.strip("/") or "0"
-        if not parts.hostname or not number.isascii() or not number.isdigit():
-            raise ValueError("a Redis is named redis://[[user]:password@]host[:port][/number]")
+        try:
+            port = parts.port or 6379
+        except ValueError:
+            port = 0
+        if not parts.hostname or not port or not number.isascii() or not number.isdigit():
+            raise WrongUrl(url, "a Redis is named redis://[[user]:password@]host[:port][/number]")
         return cls(
-            parts.hostname, parts.port or 6379, unquote(parts.username or ""), unquote(parts.password or ""),
+            parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""),
             int(number), parts.scheme == "rediss",
         )  # fmt: skip
 
