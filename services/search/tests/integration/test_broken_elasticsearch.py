@@ -68,7 +68,7 @@ async def _is_refused_in_time(client: httpx.AsyncClient) -> None:
         took.append(time.monotonic() - started)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert max(took) < 0.6
-    assert sorted(took)[4] < 0.1, "half of them were not even asked"
+    assert sorted(took)[4] < 0.25, "half of them were refused before the deadline: they were not even asked"
 
 
 async def _total(client: httpx.AsyncClient, q: str) -> int | None:

@@ -84,3 +84,8 @@ def _textbook(a: str, b: str) -> int:
 def test_a_query_is_cut_at_its_limits() -> None:
     assert len(read_query("a b c d e f g h i j k l m n o p q").words) == 12
     assert read_query("x" * 5000).words[0].folded == "x" * 64
+
+
+def test_only_the_first_six_words_may_be_misspelt() -> None:
+    typed = "group crowds always sounds lovely better tonight forever"
+    assert [word.typos for word in read_query(typed).words] == [1, 1, 1, 1, 1, 1, 0, 0]

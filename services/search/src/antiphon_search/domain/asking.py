@@ -10,6 +10,8 @@ from antiphon_search.domain.words import Word, initials, words
 MAX_QUERY_CHARACTERS = 200
 _MOST_QUERY_WORDS = 12
 _LONGEST_MISSPELT = 24
+# Looking for what is nearly right is the expensive part of a question, and nobody misspells a seventh word.
+_MOST_MISSPELT = 6
 # Said with a name more often than they are part of it; they help the ranking and are not demanded.
 _OPTIONAL = frozenset({"the", "a", "an", "and", "by", "feat", "ft", "featuring", "with"})
 
@@ -124,6 +126,7 @@ def read_query(text: str) -> Query:
         tuple(
             _query_word(
                 word, joined=joined[place], begun=unfinished and place == last,
+                forgiving=place < _MOST_MISSPELT,
                 optional=not wanted[place] and not (unfinished and place == last),
             )
             for place, word in enumerate(found)
@@ -154,7 +157,9 @@ def _joined(folded: list[str]) -> list[tuple[str, ...]]:
     return [tuple(dict.fromkeys(forms)) for forms in joined]
 
 
-def _query_word(word: Word, *, joined: tuple[str, ...], begun: bool, optional: bool) -> QueryWord:
+def _query_word(
+    word: Word, *, joined: tuple[str, ...], begun: bool, forgiving: bool, optional: bool
+) -> QueryWord:
     return QueryWord(
         exact=word.exact,
         folded=word.folded,
@@ -162,7 +167,7 @@ def _query_word(word: Word, *, joined: tuple[str, ...], begun: bool, optional: b
         parts=word.parts or (word.units if word.unspaced else ()),
         joined=joined,
         unspaced=word.unspaced,
-        typos=0 if word.unspaced else forgiven_typos(word.folded),
+        typos=forgiven_typos(word.folded) if forgiving and not word.unspaced else 0,
         begun=begun and not word.unspaced,
         optional=optional,
     )
