@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import orjson
 from fastapi import FastAPI
 
+from antiphon_common.blobs import signed_address
 from antiphon_common.bus import Bus, Envelope, open_bus
 from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
@@ -27,7 +28,7 @@ _REPUBLISH_BATCH = 500
 
 def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: str) -> None:
     """Parse the command line, run one command, and exit: 0 done, 1 failed, 2 wrong usage or settings."""
-    arguments = _parser(package).parse_args()
+    arguments = _parser(package, has_blobs="blob_url" in settings_class.model_fields).parse_args()
     if arguments.command == "openapi":
         sys.stdout.buffer.write(openapi_document(create_app, settings_class))
         return
@@ -47,6 +48,9 @@ def _run(
         asyncio.run(_republish(package, settings, arguments.to))
     elif arguments.command == "dead-letters":
         asyncio.run(_dead_letters(settings, arguments))
+    elif arguments.command == "blob-url":
+        blob_url = str(dict(settings)["blob_url"])
+        _print({"url": asyncio.run(signed_address(blob_url, arguments.key, arguments.seconds))})
     else:
         command = _own_commands(package)[arguments.command]
         _print(asyncio.run(command(settings)))
@@ -59,7 +63,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:
     serving.run(config, on_stop=app.state.readiness.stop, delay=settings.stop_delay_seconds, log=log)
 
 
-def _parser(package: str) -> argparse.ArgumentParser:
+def _parser(package: str, *, has_blobs: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {package}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer requests and handle events")
@@ -73,6 +77,10 @@ def _parser(package: str) -> argparse.ArgumentParser:
     letters.add_argument("action", choices=["list", "redrive", "discard"])
     letters.add_argument("--consumer", required=True)
     letters.add_argument("--id", action="append", default=[], help="only these (repeatable); without it, all")
+    if has_blobs:
+        address = commands.add_parser("blob-url", help="an address at which one stored object can be read")
+        address.add_argument("key", help="as it is in the store, for example: audio/...")
+        address.add_argument("--seconds", type=int, default=300, help="how long it works (default: 300)")
     for name, command in _own_commands(package).items():
         commands.add_parser(name, help=command.__doc__)
     return parser

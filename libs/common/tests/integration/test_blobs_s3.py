@@ -5,16 +5,17 @@ import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from antiphon_common.blobs import BlobStore, open_blobs
+from antiphon_common.blobs import BlobStore, open_blobs, signed_address
 from antiphon_common.blobs.s3 import S3Blobs, _Checksum
 from antiphon_common.blobs.s3.address import Address
 from antiphon_common.blobs.s3.sending import PART
-from antiphon_common.errors import Conflict, NotFound, Unavailable
+from antiphon_common.errors import Conflict, Invalid, NotFound, Unavailable
 from antiphon_common.schemes import WrongUrl
 from antiphon_common.testing.suites.blobs import BlobsSuite, broken, chunks, content, keys
 
@@ -252,3 +253,18 @@ async def test_an_expired_credential_is_named_as_such() -> None:
         with pytest.raises(Unavailable):
             await store.put("a", chunks(b"x"))
         await store.stop()
+
+
+async def test_the_command_of_an_operator_says_where_an_object_is_or_why_not(
+    store: S3Blobs, s3_url: str, tmp_path: Path
+) -> None:
+    await store.put("a/b", chunks(b"sound"))
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(await signed_address(s3_url, "a/b", 60))).content == b"sound"
+    with pytest.raises(NotFound):
+        await signed_address(s3_url, "a/c", 60)
+    for url, key, seconds in (
+        (s3_url, "../b", 60), (s3_url, "a/b", 0), (s3_url, "a/b", 604_801), (f"file://{tmp_path}", "a/b", 60),
+    ):  # fmt: skip
+        with pytest.raises(Invalid):
+            await signed_address(url, key, seconds)

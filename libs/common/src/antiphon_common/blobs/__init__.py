@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
+from antiphon_common.errors import Invalid
 from antiphon_common.schemes import open_by_scheme
 
 
@@ -70,6 +71,7 @@ class BlobStore(Protocol):
         """A path to read the object at while the block lasts (the file itself, or a download)."""
 
 
+_LONGEST_SECONDS = 7 * 24 * 3600  # what S3 signs at most
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:[./][a-z0-9_-]+)*")
 
 
@@ -92,4 +94,30 @@ def open_blobs(url: str) -> BlobStore:
     return cast(BlobStore, open_by_scheme(_ADAPTERS, url))
 
 
-__all__ = ["Blob", "BlobInfo", "BlobStore", "checked_key", "open_blobs"]
+@runtime_checkable
+class SignsAddresses(BlobStore, Protocol):
+    """A store whose objects can be read over HTTP by whoever holds a signed address."""
+
+    async def signed_address(self, key: str, *, seconds: int) -> str:
+        """Where one object can be read for some seconds. Raises `NotFound`."""
+
+
+async def signed_address(url: str, key: str, seconds: int) -> str:
+    """For an operator: where an object of a store can be read for a while. Raises `NotFound` or `Invalid`."""
+    store = open_blobs(url)
+    if not isinstance(store, SignsAddresses):
+        raise Invalid("no_address", "This store has no addresses; its objects are files below its directory.")
+    try:
+        checked_key(key)
+    except ValueError as error:
+        raise Invalid("invalid_key", "A key is a relative path of a-z, 0-9, / . _ and -.") from error
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise Invalid("invalid_seconds", f"An address works for 1 to {_LONGEST_SECONDS} seconds.")
+    await store.start()
+    try:
+        return await store.signed_address(key, seconds=seconds)
+    finally:
+        await store.stop()
+
+
+__all__ = ["Blob", "BlobInfo", "BlobStore", "SignsAddresses", "checked_key", "open_blobs", "signed_address"]
