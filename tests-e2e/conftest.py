@@ -1,25 +1,55 @@
-"""A platform for the journeys: the one at ANTIPHON_E2E_URL, or an embedded one of our own."""
+"""A platform for the journeys: the one at ANTIPHON_E2E_URL, or one of our own on each profile.
+
+Everything that asks for `url` runs twice: on an embedded platform, and on one of nine processes on real servers.
+"""
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from e2e_support.people import Person
 from e2e_support.platform import PlatformProcess
+from e2e_support.sharing import shared_platform
+
+from antiphon_common.testing.servers import Servers
+
+GIVEN = os.environ.get("ANTIPHON_E2E_URL")
+PROFILES = ["given"] if GIVEN else (os.environ.get("PROFILES") or "embedded,server").split(",")
 
 
-@pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the gateway answers."""
-    given = os.environ.get("ANTIPHON_E2E_URL")
-    if given:
-        yield given
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test on real servers waits until five servers and nine processes have started."""
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if params.get("url") == "server" and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(400))
+
+
+@pytest.fixture(scope="session", params=PROFILES)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where people reach the platform: the gateway of an embedded one, the edge of the other."""
+    if GIVEN:
+        yield GIVEN
+        return
+    if request.param == "server":
+        yield from _on_servers(request.getfixturevalue("servers"), tmp_path_factory)
         return
     platform = PlatformProcess(tmp_path_factory.mktemp("platform") / "data")
     platform.start()
     yield platform.url
     platform.stop()
+
+
+def _on_servers(servers: Servers, folders: pytest.TempPathFactory) -> Iterator[str]:
+    for program in ("nginx", "psql", "rabbitmq-server"):
+        if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
+            servers.give_up("platform", f"{program} is not installed; `make servers` installs it")
+    base = folders.getbasetemp()
+    # A worker's directory is below that of the run.
+    with shared_platform(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as platform:
+        yield platform.url
 
 
 @pytest.fixture

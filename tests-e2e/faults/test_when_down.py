@@ -16,10 +16,10 @@ import httpx
 import pytest
 from e2e_support.audio import make_audio
 from e2e_support.people import PASSWORD, Person
+from e2e_support.ports import first_free_block
 from e2e_support.server_platform import ServerPlatform
 
 from antiphon_common.testing.running import eventually
-from faults.conftest import first_free_block
 
 pytestmark = pytest.mark.timeout(240)
 

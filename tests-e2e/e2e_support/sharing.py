@@ -1,0 +1,50 @@
+"""One platform on real servers for all workers of a test run: the first that needs it starts it, the last ends it."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from e2e_support.ports import first_free_block
+from e2e_support.server_platform import ServerPlatform
+
+# The limit of 0.28 s for a search is the platform's promise on a machine of its own; tests of their own hold it.
+_PATIENT = {"SEARCH_INDEX_TIMEOUT_S": "5"}
+
+
+@contextlib.contextmanager
+def shared_platform(folder: Path) -> Iterator[ServerPlatform]:
+    """The platform that the workers who name this folder share."""
+    note = folder / "platform.json"
+    with _held(folder):
+        known = json.loads(note.read_text("utf-8")) if note.exists() else None
+        if known:
+            platform = ServerPlatform(port=known["port"], data=Path(known["data"]), overrides=_PATIENT)
+        else:
+            platform = ServerPlatform(port=first_free_block(), overrides=_PATIENT)
+            platform.__enter__()
+        _write(note, platform, users=known["users"] + 1 if known else 1)
+    try:
+        yield platform
+    finally:
+        with _held(folder):
+            users = json.loads(note.read_text("utf-8"))["users"] - 1
+            if users:
+                _write(note, platform, users=users)
+            else:
+                note.unlink()
+                platform.remove()
+
+
+def _write(note: Path, platform: ServerPlatform, *, users: int) -> None:
+    note.write_text(
+        json.dumps({"port": platform.port, "data": str(platform.data), "users": users}), encoding="utf-8"
+    )
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    with (folder / "platform.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
