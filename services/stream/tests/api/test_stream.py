@@ -47,14 +47,37 @@ async def test_the_whole_file_and_any_range_equal_the_bytes(
         assert part.headers["content-length"] == str(last - first + 1)
 
 
-async def test_the_headers_keep_audio_private_and_inert(
+async def test_the_headers_keep_audio_and_refusals_private_and_inert_without_a_gateway_in_front(
     client: httpx.AsyncClient, tokens: TokenMaker, catalogue: Any
 ) -> None:
-    answer = await client.get(f"/api/stream/{await catalogue.track()}", headers=tokens.bearer())
-    assert answer.headers["cache-control"].startswith("private")
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"].startswith("sandbox")
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    path = f"/api/stream/{await catalogue.track()}"
+    audio = await client.get(path, headers=tokens.bearer())
+    beyond = await client.get(path, headers={**tokens.bearer(), "range": "bytes=9999999-"})
+    refusals = [
+        await client.get(path), await client.get(f"{path}?ticket=x"), await client.get("/api/stream/x"),
+        await client.get(f"/api/stream/{new_id()}", headers=tokens.bearer()), await client.post(path),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in (audio, beyond, *refusals)] == [
+        200,
+        416,
+        401,
+        403,
+        422,
+        404,
+        405,
+    ]
+    assert audio.headers["cache-control"].startswith("private")
+    for answer in (audio, beyond, *refusals):
+        assert answer.headers.get_list("content-security-policy") == [
+            "default-src 'none'; frame-ancestors 'none'; sandbox"
+        ]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    for answer in refusals:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_head_announces_and_sends_nothing(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from uuid import UUID
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon_common.errors import NotFound, ServiceError, Stale, Unauthenticated, Unavailable
 from antiphon_common.telemetry import Telemetry
@@ -34,14 +34,15 @@ _CONDITIONS = {
     b"if-match": "if_match",
     b"if-none-match": "if_none_match",
 }
-_PRIVATE = (
-    (b"cache-control", b"private, no-cache"),
-    (b"accept-ranges", b"bytes"),
+# The gateway's, word for word: the edge may send listeners straight here.
+_INERT = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
     (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"sandbox; default-src 'none'"),
-    (b"cross-origin-resource-policy", b"same-site"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
+_PRIVATE = ((b"cache-control", b"private, no-cache"), (b"accept-ranges", b"bytes"), *_INERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class AudioFront:
         began = perf_counter()
         plan = await self._plan(scope) if scope["type"] == "http" else None
         if plan is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _made_inert(send))
         else:
             if self._requests:
                 # To its first byte: how long the rest takes is up to the listener.
@@ -92,6 +93,17 @@ class AudioFront:
         except ServiceError as error:
             scope[REFUSAL] = error
             return None
+
+
+def _made_inert(send: Send) -> Send:
+    async def sends(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message.setdefault("headers", [])
+            known = {name for name, _ in headers}
+            message["headers"] = [*headers, *(pair for pair in _INERT if pair[0] not in known)]
+        await send(message)
+
+    return sends
 
 
 async def plan_audio(
