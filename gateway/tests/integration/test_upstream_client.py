@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from antiphon_gateway.http_client import HttpClient
-from antiphon_gateway.upstream import Broken, NotConnected, Request, Unanswered
+from antiphon_gateway.upstream import Broken, NotConnected, Request
 
 GET = Request("GET", "/x?y=1", [("accept", "a")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -287,39 +287,6 @@ async def test_a_service_that_closes_between_requests_is_not_noticed() -> None:
             await asyncio.sleep(0.02)
         assert one.connections == 5
         assert len(client._idle[one.base]) <= 1
-
-
-async def test_a_rested_connection_that_ends_without_a_byte_is_told_apart_from_a_broken_answer() -> None:
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(OK)
-        await reader.readuntil(b"\r\n\r\n")
-        if one.connections > 1:
-            writer.write(b"HTTP/1.1 2")
-
-    async with service(script) as (one, client):
-        assert await fetch(client, one.base) == (200, b"ok")
-        with pytest.raises(Unanswered):
-            await fetch(client, one.base)
-        assert await fetch(client, one.base) == (200, b"ok")
-        with pytest.raises(Broken) as begun:
-            await fetch(client, one.base)
-        assert not isinstance(begun.value, Unanswered)
-
-
-async def test_a_first_request_that_ends_without_a_byte_may_have_been_seen() -> None:
-    async with service(saying(b"", close=True)) as (one, client):
-        with pytest.raises(Broken) as broken:
-            await fetch(client, one.base)
-        assert not isinstance(broken.value, Unanswered)
-
-
-async def test_an_answer_says_whether_its_connection_ends_with_it() -> None:
-    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    for answer, expected in ((OK, False), (closing, True)):
-        for method in ("GET", "HEAD"):
-            async with service(saying(answer)) as (one, client):
-                assert (await client.send(one.base, Request(method, "/", []))).closing is expected
 
 
 async def test_nobody_listening_is_told_apart_from_a_broken_answer() -> None:
