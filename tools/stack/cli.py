@@ -20,7 +20,7 @@ def main() -> int:
             case "logs" | "restart" | "env":
                 getattr(commands, arguments.command)(data, arguments.service)
             case "scale":
-                commands.scale(data, arguments.service, arguments.count)
+                commands.scale(data, arguments.service, count=arguments.count)
             case "exec":
                 commands.execute(data, arguments.service, arguments.arguments)
             case _:
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands_.add_parser("logs", help="follow the logs").add_argument("service", nargs="?", default="")
     commands_.add_parser("restart", help="restart one service").add_argument("service")
     scale = commands_.add_parser("scale", help="run several instances of a service")
-    scale.add_argument("service")
+    scale.add_argument("service", nargs="+")
     scale.add_argument("count", type=int)
     commands_.add_parser("demo", help="load the demo library")
     commands_.add_parser("env", help="print a service's settings as shell words").add_argument("service")

@@ -17,6 +17,7 @@ from stack.launch import launch
 from stack.servers import Servers
 
 _LEAST_FREE = 1 << 30
+_NOTICED_SECONDS = 1.5  # the gateway asks every instance twice a second whether it is well
 
 
 def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
@@ -89,31 +90,37 @@ def logs(data: Path, kind: str) -> None:
 def restart(data: Path, kind: str) -> None:
     """Restart one kind of process, instance by instance, the next when the one before is ready again."""
     house = House.load(data)
-    for process in _chosen(house, kind):
+    processes = _chosen(house, kind)
+    for process in processes:
         supervision.stop_process(house, process.name)
         supervision.start_process(house, process.name)
         starting.wait_until_ready(house, [process])
-        print(f"{process.name} is ready again")
+        print(f"{process.name} is ready again", flush=True)
+        if process != processes[-1]:
+            time.sleep(_NOTICED_SECONDS)
 
 
-def scale(data: Path, kind: str, count: int) -> None:
-    """So many instances of a kind; the gateway (or the edge) is told their addresses."""
+def scale(data: Path, kinds: list[str], *, count: int) -> None:
+    """So many instances of each of these; the gateway (or the edge) is told their addresses."""
     house = House.load(data)
-    if not _chosen(house, kind) or not 1 <= count <= MOST_INSTANCES:
+    if not 1 <= count <= MOST_INSTANCES:
         raise StackError(f"1 to {MOST_INSTANCES} instances are possible, not {count}")
-    gone = [p.name for p in house.processes(kind) if p.number > count]
-    house = replace(house, instances={**house.instances, kind: count})
+    before = {process.name for kind in kinds for process in _chosen(house, kind)}
+    house = replace(house, instances={**house.instances, **dict.fromkeys(kinds, count)})
+    gone = sorted(before - {process.name for process in house.processes()})
     house.save()
     changed = _write(house, Servers.load(house))
     edge.configure(house)
     supervision.configure(house)
-    # Whoever sends requests hears of it first, and what is no longer asked stops last.
+    # Whoever sends requests hears of new ones when they are ready, and what is no longer asked stops last.
     starting.wait_until_ready(house, starting.start_missing(house, keep=gone))
     supervision.reload_edge(house)
-    for name in changed:
-        restart(data, name)
-    supervision.start(house)
-    print(f"{count} x {kind}: {', '.join(house.addresses(kind))}")
+    for kind in changed:
+        restart(data, kind)
+    for name in gone:
+        supervision.remove(house, name)
+    for kind in kinds:
+        print(f"{count} x {kind}: {', '.join(house.addresses(kind))}")
 
 
 def demo(data: Path) -> None:

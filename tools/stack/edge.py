@@ -57,7 +57,7 @@ def check(house: House) -> None:
 
 def upstreams(addresses: list[str]) -> str:
     """What stands after `server` in an upstream block, for one address or several."""
-    return "; server ".join(addresses)
+    return " max_fails=0; server ".join(addresses)
 
 
 def fill(template: Path, target: Path, values: Mapping[str, str]) -> None:

@@ -108,6 +108,12 @@ def add(house: House, names: list[str], *, keep: list[str]) -> None:
         _call(house, "addProcessGroup", name)
 
 
+def remove(house: House, name: str) -> None:
+    """Stop a process that is gone from the configuration, and forget it."""
+    _call(house, "stopProcessGroup", name)
+    _call(house, "removeProcessGroup", name)
+
+
 def stop(house: House) -> None:
     """Stop all of it, at once: each finishes what runs. Then the supervisor itself."""
     for name in processes(house):
