@@ -42,12 +42,14 @@ class Process:
         self.running: subprocess.Popen[bytes] | None = None
 
     def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(self._command(command), env=self.environment, capture_output=True, check=False)
+        return subprocess.run(
+            self._command(command), env=self.environment, capture_output=True, check=False, timeout=30
+        )
 
     async def start(self) -> None:
         with (self.folder / "err").open("wb") as errors:
             self.running = subprocess.Popen(self._command("serve"), env=self.environment, stderr=errors)
-        await eventually(self.listens)
+        await eventually(self.listens, seconds=60)
 
     async def listens(self) -> bool:
         assert self.running
@@ -105,7 +107,7 @@ async def test_a_process_that_is_told_to_stop_says_so_answers_on_and_ends_well(p
     assert answer.json()["missing"] == ["stopping"]
     other = await process.get("/healthz")
     assert (other.status_code, other.headers["connection"]) == (200, "close")
-    assert await process.ended(seconds=3) == 0
+    assert await process.ended() == 0
     assert [line["event"] for line in process.said()] == ["started", "stopping", "stopped"]
 
 
@@ -122,7 +124,7 @@ async def test_what_runs_is_finished_before_the_end(process: Process, number: si
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 4")
     assert b"connection: close" in answer.lower()
-    assert await process.ended(seconds=3) == 0
+    assert await process.ended() == 0
     writer.close()
 
 
@@ -133,6 +135,7 @@ async def test_a_request_that_never_ends_does_not_keep_the_process(process: Proc
     await writer.drain()
     process.tell(signal.SIGTERM)
     assert await process.ended() == 0
+    assert "stopped" in [line["event"] for line in process.said()]
     writer.close()
 
 
@@ -145,8 +148,8 @@ async def test_a_second_signal_ends_the_process_at_once(process: Process) -> Non
     await eventually(process.ready, lambda found: found["missing"] == ["stopping"])
     began = time.monotonic()
     process.tell(signal.SIGTERM)
-    assert await process.ended(seconds=3) == 128 + signal.SIGTERM
-    assert time.monotonic() - began < 0.5
+    assert await process.ended() == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 3, "it waited for the request"
     writer.close()
 
 
@@ -166,6 +169,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(tmp_path: Path
     errors = (tmp_path / "err").read_text()
     assert "Traceback" not in errors
     assert "secret-word" not in errors
+    assert process.said(), "every line is one of ours, in JSON"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Log lines: one an event, JSON, without secrets, and never a reason to fail."""
 
 import errno
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +113,38 @@ def test_a_full_disk_makes_no_caller_fail() -> None:
     log = open_log("user", file=Path("/dev/full"))
     log.info("lost")
     log.error("lost", password="x")
+
+
+async def test_secrets_inside_a_text_are_removed_too(tmp_path: Path) -> None:
+    log = open_log("x", file=tmp_path / "log")
+    try:
+        raise RuntimeError("cannot reach postgresql+asyncpg://user:canary@host/db")
+    except RuntimeError:
+        log.exception(
+            "failed", detail="amqp://u:canary@h/v and Bearer canary.canary", url="redis://:canary@h/0"
+        )
+    text = (tmp_path / "log").read_text()
+    assert "canary" not in text
+    assert text.count("[redacted]@") >= 3
+    assert "host/db" in text
+
+
+def test_what_libraries_say_is_one_line_a_minute_and_has_no_stack_when_something_is_away(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import logging, pathlib, sys; from antiphon_common.logs import adopt, open_log\n"
+        "adopt(open_log('x', file=pathlib.Path(sys.argv[1])))\n"
+        "for number in range(50):\n"
+        "    try: raise ConnectionRefusedError('nobody')\n"
+        "    except OSError: logging.getLogger('driver').exception('lost %s amqp://u:canary@h', number)\n"
+        "try: 1 / 0\n"
+        "except ArithmeticError: logging.getLogger('driver').exception('a mistake')\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "log")], check=True)
+    lost, mistake = (json.loads(line) for line in (tmp_path / "log").read_text().splitlines())
+    assert (lost["library"], lost["text"], lost["error"], lost["level"]) == (
+        "driver", "lost 0 amqp://[redacted]@h", "ConnectionRefusedError", "error"
+    )  # fmt: skip
+    assert "exception" not in lost
+    assert "ZeroDivisionError" in mistake["exception"]
