@@ -69,11 +69,22 @@ async def test_an_account_that_is_erased_while_it_uploads_leaves_nothing(
         make = partial(_late, apply_upload, upload(owner))
         erase = partial(_late, erase_account, AccountDeleted(subject=owner, revision=5))
         await raced(partial(unit_on, database), *((erase, make) if erased_first else (make, erase)))
-        named = partial(_late, apply_profile, ProfileChanged(subject=owner, revision=1, name="Ada"))
-        await raced(partial(unit_on, database), erase, named)
     async with database.read() as connection:
         for row in (TrackRow, ArtistRow, AlbumRow):
             assert (await connection.execute(select(func.count()).select_from(row))).scalar_one() == 0
+
+
+async def test_a_name_does_not_bring_an_account_back_that_is_being_erased(
+    database: Database, unit_on: OpenUnit
+) -> None:
+    owner = new_id()
+    erase = partial(_late, erase_account, AccountDeleted(subject=owner, revision=1))
+    named = partial(_late, apply_profile, ProfileChanged(subject=owner, revision=9, name="Ada"))
+    await raced(partial(unit_on, database), erase, named)
+    async with unit_on(database) as unit:
+        person = await unit.people.find(owner)
+    assert person is not None
+    assert (person.name, person.deleted) == ("", True)
 
 
 async def _late(handle: Callable[..., object], event: Event, unit: Unit) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import pytest
 from sqlalchemy import select
 
 from antiphon_common.db import Database
@@ -23,16 +24,17 @@ async def known(database: Database) -> list[tuple[object, ...]]:
         return [tuple(row) for row in rows]
 
 
+@pytest.mark.parametrize("order", [(3, 2), (2, 3)])
 async def test_of_two_changes_of_a_known_track_the_newer_one_wins(
-    database: Database, open_unit: OpenUnit, track: MakeTrack
+    database: Database, open_unit: OpenUnit, track: MakeTrack, order: tuple[int, int]
 ) -> None:
     subject = new_id()
     async with open_unit() as unit:
         await usecases.apply_track(unit, track(subject, revision=1))
     await raced(
         open_unit,
-        lambda unit: usecases.apply_track(unit, track(subject, revision=3)),
-        lambda unit: usecases.apply_track(unit, track(subject, revision=2)),
+        lambda unit: usecases.apply_track(unit, track(subject, revision=order[0])),
+        lambda unit: usecases.apply_track(unit, track(subject, revision=order[1])),
     )
     assert await known(database) == [(3, False)]
 
