@@ -1,0 +1,192 @@
+"""Events on Postgres and RabbitMQ: what windows, batches and an outbox cost, each against its simple form.
+
+Needs POSTGRES_URL, AMQP_URL and RABBITMQ_API of servers that may be filled (`make servers`), and uses a database
+and a virtual host of its own. Three ratios, each the median of rounds in which both forms take their turn:
+draining the outbox against one confirm at a time, a batched consumer against a transaction a message, and writes
+with an outbox row against plain writes. `EVENTS` (2,000) and `ROUNDS` (5) change the size.
+"""
+
+import asyncio
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+
+from sqlalchemy import delete, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from antiphon_common.bus import Envelope, Handler, open_bus
+from antiphon_common.db import Database
+from antiphon_common.testing import isolation
+from antiphon_common.testing.suites.events import Changed, changed
+from antiphon_common.testing.suites.outbox import CLOCK, METADATA, OUTBOX, Service, Unit
+
+COUNT = int(os.environ.get("EVENTS", "2000"))
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+SERVERS = ("POSTGRES_URL", "AMQP_URL", "RABBITMQ_API")
+
+Timed = Callable[[], Awaitable[float]]
+
+
+async def timed(work: Awaitable[object]) -> float:
+    started = time.perf_counter()
+    await work
+    return time.perf_counter() - started
+
+
+class Bench:
+    """One service to measure."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def empty(self) -> None:
+        async with self.service.database.write() as session:
+            await session.execute(text("TRUNCATE outbox, inbox, effect, thing"))
+
+    async def filled(self) -> None:
+        for start in range(0, COUNT, 500):
+            await self.service.announce(*(changed(str(n)) for n in range(start, min(start + 500, COUNT))))
+
+    async def drain(self) -> float:
+        """The relay empties a full outbox."""
+        await self.filled()
+        return await self.relayed(COUNT)
+
+    async def relayed(self, count: int) -> float:
+        """Until as many rows are published and gone."""
+
+        async def gone() -> None:
+            while await self.service.waiting() > COUNT - count:
+                await asyncio.sleep(0.005)
+
+        relay = self.service.relay()
+        started = time.perf_counter()
+        await relay.start()
+        await gone()
+        took = time.perf_counter() - started
+        await relay.stop()
+        return took
+
+    async def drain_one_by_one(self) -> float:
+        """The same rows, each published, confirmed and deleted by itself; a tenth of them, counted tenfold."""
+        some = COUNT // 10
+        await self.filled()
+        database, bus = self.service.database, self.service.bus
+        oldest = select(OUTBOX).order_by(OUTBOX.c.seq).limit(1).with_for_update(skip_locked=True)
+
+        async def each() -> None:
+            for _ in range(some):
+                async with database.write() as session:
+                    row = (await session.execute(oldest)).one()
+                    await bus.publish([Envelope.from_json(row.envelope)])
+                    await session.execute(delete(OUTBOX).where(OUTBOX.c.seq == row.seq))
+
+        return await timed(each()) * COUNT / some
+
+    async def consume(self, *, together: bool) -> float:
+        """A full queue to its last acknowledgement, each event with an inbox row and an effect."""
+        consumer = self.service.consumer({Changed: effect}, "bench")
+        await self.service.bus.publish([Envelope.of(changed(str(n)), CLOCK) for n in range(COUNT)])
+        handler = consumer.handle if together else alone(consumer.handle)
+        started = time.perf_counter()
+        bus = open_bus(os.environ["BENCH_BUS"])
+        await bus.start()
+        await bus.consume("bench", [Changed.type], handler)
+        while await self.effects() < COUNT:
+            await asyncio.sleep(0.02)
+        took = time.perf_counter() - started
+        await bus.stop()
+        return took
+
+    async def effects(self) -> int:
+        async with self.service.database.read() as connection:
+            return (await connection.execute(text("SELECT count(*) FROM effect"))).scalar_one()
+
+    async def write(self, *, announcing: bool) -> float:
+        """Units that each insert one row, eight at a time, with or without an event."""
+
+        async def some() -> None:
+            for number in range(COUNT // 16):
+                async with self.service.unit() as unit:
+                    await unit.effect(str(number))
+                    if announcing:
+                        await unit.announce(changed(str(number)))
+
+        return await timed(asyncio.gather(*(some() for _ in range(8))))
+
+
+async def effect(unit: Unit, event: Changed) -> None:
+    await unit.effect(event.value)
+
+
+def alone(handler: Handler) -> Handler:
+    """A transaction a message."""
+
+    async def handle(bodies: Sequence[bytes]) -> None:
+        for body in bodies:
+            await handler([body])
+
+    return handle
+
+
+async def compare(bench: Bench, name: str, ours: Timed, simple: Timed, *, target: float) -> bool:
+    """Print one line; whether the ratio of the rates reaches the target."""
+    ratios, best = [], []
+    for number in range(ROUNDS + 1):
+        took = {}
+        for form in (ours, simple) if number % 2 else (simple, ours):
+            await bench.empty()
+            took[form] = await form()
+        if number:  # the first round only warms up
+            ratios.append(took[simple] / took[ours])
+            best.append(took[ours])
+    ratio = statistics.median(ratios)
+    rate = COUNT / statistics.median(best)
+    print(f"{name:44} ratio {ratio:5.2f} (target >= {target}), {rate:8,.0f} a second", flush=True)
+    return ratio >= target
+
+
+async def prepare(session: AsyncSession) -> None:
+    await (await session.connection()).run_sync(METADATA.create_all)
+
+
+async def measure(database_url: str, bus_url: str) -> bool:
+    os.environ["BENCH_BUS"] = bus_url
+    service = Service(Database(database_url), open_bus(bus_url))
+    await service.bus.start()
+    async with service.database.write() as session:
+        await prepare(session)
+    await service.bus.bind("bench", [Changed.type])
+    bench = Bench(service)
+    results = [
+        await compare(bench, "batched consumer / a transaction a message",
+                      lambda: bench.consume(together=True), lambda: bench.consume(together=False), target=3.5),
+    ]  # fmt: skip
+    await service.bus.bind("bench", [])
+    await service.bus.bind("sink", [Changed.type])
+    results += [
+        await compare(bench, "outbox drain / one confirm at a time", bench.drain, bench.drain_one_by_one, target=5),
+        await compare(bench, "write with outbox row / plain write",
+                      lambda: bench.write(announcing=True), lambda: bench.write(announcing=False), target=0.7),
+    ]  # fmt: skip
+    await service.bus.stop()
+    await service.database.stop()
+    return all(results)
+
+
+def main() -> int:
+    """Measure in places of its own, removed afterwards."""
+    if missing := [name for name in SERVERS if not os.environ.get(name)]:
+        print(f"skipped: {', '.join(missing)} not set (make servers, tools/servers env)")
+        return 0
+    with ExitStack() as stack:
+        database = stack.enter_context(isolation.postgres_database(os.environ["POSTGRES_URL"]))
+        bus = stack.enter_context(isolation.amqp_vhost(os.environ["AMQP_URL"], os.environ["RABBITMQ_API"]))
+        return 0 if asyncio.run(measure(database, bus)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
