@@ -1,14 +1,17 @@
-"""The bus on RabbitMQ: the contract of every bus, and what its docstring promises when the broker fails."""
+"""The bus on RabbitMQ, on the machine's own and on 4: the contract of every bus."""
 
 import pytest
 
 from antiphon_common.testing.suites.bus import BusSuite
 
 
-@pytest.fixture
-def bus_url(amqp_url: str) -> str:
-    return amqp_url
-
-
 class TestAmqpBus(BusSuite):
-    pass
+    @pytest.fixture
+    def bus_url(self, amqp_url: str) -> str:
+        return amqp_url
+
+
+class TestAmqpBusOnRabbitMQ4(BusSuite):
+    @pytest.fixture
+    def bus_url(self, amqp4_url: str) -> str:
+        return amqp4_url
