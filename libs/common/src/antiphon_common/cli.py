@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import importlib
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -16,6 +17,7 @@ from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
 from antiphon_common.db.database import Database
 from antiphon_common.db.migrations import migrate
+from antiphon_common.errors import ServiceError
 from antiphon_common.logs import open_log
 from antiphon_common.settings import ServiceSettings, read_settings, sentences
 from antiphon_common.web import serving
@@ -24,6 +26,8 @@ S = TypeVar("S", bound=ServiceSettings)
 Command = Callable[[Any], Coroutine[Any, Any, object]]
 
 _REPUBLISH_BATCH = 500
+_SAY_SECONDS = 2.0
+_EXITS = "exit code: 0 done, 1 failed (one line says why), 2 wrong usage or settings"
 
 
 def main(create_app: Callable[[S], FastAPI], settings_class: type[S], package: str) -> None:
@@ -41,6 +45,8 @@ def _run(
     create_app: Callable[[S], FastAPI], settings: S, package: str, arguments: argparse.Namespace
 ) -> None:
     if arguments.command == "serve":
+        if arguments.migrate:
+            migrate(package, settings.database_url)
         serve(create_app(settings), settings, name=package.removeprefix("antiphon_"))
     elif arguments.command == "migrate":
         migrate(package, settings.database_url)
@@ -66,23 +72,44 @@ def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:
 def _parser(package: str, *, has_blobs: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {package}")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="answer requests and handle events")
-    commands.add_parser("migrate", help="bring the database to the newest schema")
-    commands.add_parser("openapi", help="print the OpenAPI document")
-    republish = commands.add_parser("republish", help="send the state of everything to one consumer")
+
+    def add(name: str, text: str, *examples: str) -> argparse.ArgumentParser:
+        shown = "".join(f"\n  python -m {package} {example}" for example in examples)
+        return commands.add_parser(
+            name, help=text, description=text, epilog=f"examples:{shown}\n\n{_EXITS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    serving_ = add("serve", "answer requests and handle events until SIGTERM or SIGINT", "serve")
+    serving_.add_argument(
+        "--migrate", action="store_true", help="bring the database to the newest schema first"
+    )
+    add("migrate", "bring the database to the newest schema; harmless when it is there", "migrate")
+    add("openapi", "print the OpenAPI document", "openapi > openapi.json")
+    republish = add(
+        "republish",
+        "send the state of everything to one consumer, while all goes on",
+        "republish --to search",
+    )
     republish.add_argument(
         "--to", required=True, metavar="CONSUMER", help="the consumer, for example: search"
     )
-    letters = commands.add_parser("dead-letters", help="what a consumer could not handle")
+    letters = add(
+        "dead-letters", "what a consumer could not handle: look, try again, or forget",
+        "dead-letters list --consumer search", "dead-letters redrive --consumer search",
+        "dead-letters discard --consumer search --id 01a1fe46-9e9c-7930-b69a-016a0a0b75bf",
+    )  # fmt: skip
     letters.add_argument("action", choices=["list", "redrive", "discard"])
     letters.add_argument("--consumer", required=True)
     letters.add_argument("--id", action="append", default=[], help="only these (repeatable); without it, all")
     if has_blobs:
-        address = commands.add_parser("blob-url", help="an address at which one stored object can be read")
+        address = add(
+            "blob-url", "an address at which one stored object can be read", "blob-url audio/... --seconds 60"
+        )
         address.add_argument("key", help="as it is in the store, for example: audio/...")
         address.add_argument("--seconds", type=int, default=300, help="how long it works (default: 300)")
     for name, command in _own_commands(package).items():
-        commands.add_parser(name, help=command.__doc__)
+        add(name, (command.__doc__ or "").partition("\n")[0], name)
     return parser
 
 
@@ -96,19 +123,42 @@ async def _republish(package: str, settings: ServiceSettings, consumer: str) -> 
     queries = importlib.import_module(f"{package}.queries")
     current: Callable[[Database], AsyncIterator[Announceable]] = queries.current_events
     database, bus, clock = Database(settings.database_url), open_bus(settings.bus_url), SystemClock()
+    progress, batch = _Progress(consumer), list[Envelope]()
     await bus.start()
-    sent, batch = 0, []
     try:
         async for event in current(database):
             batch.append(Envelope.of(event, clock))
             if len(batch) == _REPUBLISH_BATCH:
                 await bus.send(consumer, batch)
-                sent, batch = sent + len(batch), []
+                progress.went(len(batch))
+                batch = []
         await bus.send(consumer, batch)
+        progress.sent += len(batch)
+    except ServiceError:
+        progress.say("then it failed; what was sent stays, and sending it again does no harm")
+        raise
     finally:
         await bus.stop()
         await database.stop()
-    _print({"consumer": consumer, "sent": sent + len(batch)})
+    _print({"consumer": consumer, "sent": progress.sent})
+
+
+class _Progress:
+    """Says every two seconds on standard error how far it is; standard output is for the result."""
+
+    def __init__(self, consumer: str) -> None:
+        self.sent = 0
+        self._consumer = consumer
+        self._said_at = time.monotonic()
+
+    def went(self, count: int) -> None:
+        self.sent += count
+        if time.monotonic() - self._said_at > _SAY_SECONDS:
+            self._said_at = time.monotonic()
+            self.say("so far")
+
+    def say(self, how: str) -> None:
+        print(f"{self.sent:,} events sent to {self._consumer} {how}", file=sys.stderr)  # noqa: T201
 
 
 async def _dead_letters(settings: ServiceSettings, arguments: argparse.Namespace) -> None:

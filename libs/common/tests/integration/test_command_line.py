@@ -81,6 +81,27 @@ def test_wrong_settings_are_named_one_by_one(terminal: Terminal) -> None:
     assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["USER_PORT", "USER_BUS_URL"]
 
 
+@pytest.mark.parametrize("command", ["serve", "migrate", "openapi", "republish", "dead-letters"])
+def test_the_help_of_each_command_shows_an_example_and_the_exit_codes(
+    terminal: Terminal, command: str
+) -> None:
+    ended = terminal.run(command, "--help")
+    assert ended.returncode == 0
+    assert f"python -m antiphon_user {command}" in ended.stdout.partition("examples:")[2]
+    assert "exit code: 0 done" in ended.stdout
+
+
+def test_a_refill_that_fails_says_how_far_it_came_and_is_no_success(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    assert terminal.run("migrate").returncode == 0
+    (tmp_path / "user.db").unlink()
+    ended = terminal.run("republish", "--to", "catalog", USER_DATABASE_URL="sqlite+aiosqlite:////dev/null/x")
+    assert ended.returncode == 1
+    assert "0 events sent to catalog then it failed" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_wrong_usage_is_said(terminal: Terminal) -> None:
     ended = terminal.run("dead-letters", "list")
     assert (ended.returncode, "usage:" in ended.stderr) == (2, True)
