@@ -95,7 +95,8 @@ async def items(
 ) -> Page[ItemView]:
     """The items in their order. A cursor stays right when items are moved, added or removed around it."""
     scope = f"items-{playlist_id}"
-    async with database.read() as connection:
+    # One moment for all of it: between two statements the items might move apart.
+    async with database.read(snapshot=True) as connection:
         parent = await _readable(connection, playlist_id, viewer)
         query = (
             select(ItemRow, TrackRow.owner_id, TrackRow.reachable, TrackRow.deleted, TrackRow.card)

@@ -17,7 +17,8 @@ async def plans_of(database: Database) -> AsyncIterator[list[str]]:
     plan says what it can do with a large one. `sorts` tells whether a plan had to sort.
     """
     seen: list[tuple[str, Any]] = []
-    reader = database._reader.sync_engine  # noqa: SLF001 - only what is asked of the engine shows a plan
+    # Only what is asked of the engine shows its plan; on Postgres the readers are made from the writer's.
+    reader = (database._reader if database.is_sqlite else database._writer).sync_engine  # noqa: SLF001
 
     def note(_c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:
         if statement.startswith("SELECT"):
