@@ -43,6 +43,8 @@ def _prepare(stack: Stack) -> None:
         if not (home / name).exists():
             (home / name).mkdir(mode=0o700)
             stack.give(home / name)
+    for left in (home / "config").glob("elasticsearch.keystore*"):
+        left.unlink()  # made anew at each start, holds nothing of ours, and is fatal when half written
     settings = {
         "cluster.name": "antiphon", "node.name": "one", "path.data": home / "data", "path.logs": home / "log",
         "network.host": HOST, "http.port": stack.port("elasticsearch"),

@@ -22,7 +22,7 @@ from servers.trouble import Trouble
 
 PACKAGES: Mapping[str, Sequence[str]] = {
     "postgres": ("postgresql",), "redis": ("redis-server",), "rabbitmq": ("rabbitmq-server",),
-    "rabbitmq4": ("debootstrap",), "elasticsearch": ("openjdk-17-jre-headless",), "s3": (),
+    "rabbitmq4": ("debootstrap",), "elasticsearch": ("default-jre-headless",), "s3": (),
 }  # fmt: skip
 _APT_OPTIONS = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
 _MAVEN = "org.elasticsearch.distribution.integ-test-zip"
@@ -96,7 +96,7 @@ def _become_root() -> list[str] | None:
 
 
 def _is_there(package: str) -> bool:
-    if package.startswith("openjdk") and elasticsearch.java_home():
+    if package == "default-jre-headless" and elasticsearch.java_home():
         return True
     if not shutil.which("dpkg-query"):
         return False

@@ -114,7 +114,9 @@ def _wait_until_ready(stack: Stack, server: Server, tree: Tree, cancelled: threa
 
 
 def _last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [
+        line for line in log.read_text(errors="replace").splitlines() if line[:1].strip()
+    ]  # no stack trace
     return f"{lines[-1].strip()[:200]} (all of it: {log})" if lines else f"it said nothing in {log}"
 
 

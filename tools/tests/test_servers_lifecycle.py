@@ -105,7 +105,13 @@ def test_a_server_that_ends_at_once_is_reported_with_its_last_words(
     stack: Stack, fake: Callable[..., Server]
 ) -> None:
     with pytest.raises(Trouble, match="fake ended at once; no such setting: x"):
-        up(stack, fake("echo 'no such setting: x' >&2; exit 1", is_ready=lambda _: False))
+        up(
+            stack,
+            fake(
+                "printf 'no such setting: x\\n\\tat Main.main(Main.java:65)\\n' >&2; exit 1",
+                is_ready=lambda _: False,
+            ),
+        )
 
 
 def test_an_interruption_ends_what_is_starting(stack: Stack, fake: Callable[..., Server]) -> None:

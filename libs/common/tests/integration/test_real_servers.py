@@ -1,13 +1,22 @@
 """The fixtures that give a test a place on a real server, and the proxy that stands before it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
-from antiphon_common.testing.isolation import elasticsearch_alias, redis_database
+from antiphon_common.testing.isolation import (
+    amqp_vhost,
+    elasticsearch_alias,
+    postgres_database,
+    redis_database,
+    s3_bucket,
+)
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.servers import Servers
 
@@ -15,23 +24,31 @@ MakeProxy = Callable[[str, int], Awaitable[FaultProxy]]
 Talk = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def test_a_database_is_fresh_and_gone_afterwards(postgres_url: str) -> None:
+async def test_a_database_is_fresh_and_gone_afterwards(servers: Servers) -> None:
     import asyncpg
 
-    connection = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
-    assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
-    await connection.execute("CREATE TABLE public.one (id int)")
-    assert (await connection.fetchval("SELECT current_database()")).startswith("test_")
-    await connection.close()
+    with postgres_database(servers.need("postgres")["POSTGRES_URL"]) as url:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+        await connection.execute("CREATE TABLE public.one (id int)")
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(url.replace("+asyncpg", ""))
+    with suppress(asyncpg.PostgresError, OSError):
+        await connection.close()
 
 
-async def test_a_virtual_host_is_fresh_and_may_be_used(amqp_url: str) -> None:
+async def test_a_virtual_host_is_fresh_and_gone_afterwards(servers: Servers) -> None:
     import aio_pika
 
-    async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        queue = await channel.declare_queue("one", durable=True, arguments={"x-queue-type": "quorum"})
-        assert queue.declaration_result.message_count == 0
+    found = servers.need("rabbitmq")
+    with amqp_vhost(found["AMQP_URL"], found["RABBITMQ_API"]) as url:
+        async with await aio_pika.connect(url) as connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue("one", durable=True, arguments={"x-queue-type": "quorum"})
+            assert queue.declaration_result.message_count == 0
+        address = f"{found['RABBITMQ_API']}/vhosts{urlsplit(url).path}"
+        assert httpx.get(address).status_code == 200
+    assert httpx.get(address).status_code == 404
 
 
 def test_two_redis_databases_share_no_key(servers: Servers) -> None:
@@ -59,20 +76,23 @@ def test_an_index_below_the_alias_is_removed_afterwards(servers: Servers) -> Non
         assert not client.indices.exists(index=f"{alias}-v1")
 
 
-async def test_a_bucket_is_fresh_and_takes_objects(s3_url: str) -> None:
-    from urllib.parse import parse_qs, urlsplit
-
+def test_a_bucket_is_fresh_and_gone_afterwards(servers: Servers) -> None:
     import boto3
 
-    at = urlsplit(s3_url)
+    with s3_bucket(servers.need("s3")["S3_URL"]) as url:
+        at = urlsplit(url)
     options = parse_qs(at.query)
     store = boto3.client(
         "s3", endpoint_url=options["endpoint"][0], region_name=options["region"][0],
         aws_access_key_id=at.username, aws_secret_access_key=at.password,
     )  # fmt: skip
-    assert "Contents" not in store.list_objects_v2(Bucket=at.hostname)
-    store.put_object(Bucket=at.hostname, Key="a", Body=b"bytes")
-    assert store.get_object(Bucket=at.hostname, Key="a")["Body"].read() == b"bytes"
+    assert at.hostname not in [each["Name"] for each in store.list_buckets()["Buckets"]]
+    with s3_bucket(servers.need("s3")["S3_URL"]) as url:
+        name = urlsplit(url).hostname
+        assert "Contents" not in store.list_objects_v2(Bucket=name)
+        store.put_object(Bucket=name, Key="a", Body=b"bytes")
+        store.create_multipart_upload(Bucket=name, Key="unfinished")
+    assert name not in [each["Name"] for each in store.list_buckets()["Buckets"]]
 
 
 @pytest.fixture
@@ -155,14 +175,26 @@ async def test_a_delay_is_added_once_and_not_to_every_chunk(proxy: FaultProxy) -
 async def test_a_cut_lets_so_many_bytes_of_the_answer_pass(proxy: FaultProxy, when: str) -> None:
     if when == "before connecting":
         proxy.cut_after(7)
-    talk = await asyncio.open_connection("127.0.0.1", proxy.port)
+    # a plain socket: a stream forgets what it has read when a reset follows
+    client = socket.socket()
+    client.settimeout(0)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, ("127.0.0.1", proxy.port))
     if when == "while open":
-        await ask(talk)
+        await loop.sock_sendall(client, b"one\n")
+        assert await loop.sock_recv(client, 100) == b"one\none\n"
         proxy.cut_after(7)
-    talk[1].write(b"hello\n")
-    assert await talk[0].readexactly(7) == b"hello\nh"
+    await loop.sock_sendall(client, b"hello\n")
+    got: list[bytes] = []
+
+    async def read_all() -> None:
+        while True:
+            got.append(await loop.sock_recv(client, 100))
+
     with pytest.raises(ConnectionResetError):
-        await talk[0].read()
+        await read_all()
+    assert b"".join(got) == b"hello\nh"
+    client.close()
     proxy.heal()
     assert await ask(await asyncio.open_connection("127.0.0.1", proxy.port)) == b"hello\n" * 2
 
