@@ -126,3 +126,32 @@ async def test_what_a_killed_instance_was_analysing_is_taken_over_when_its_lease
     async with database.read() as connection:
         assert (await connection.execute(select(UploadRow.claims))).scalars().all() == [2]
     await store.stop()
+
+
+@pytest.mark.parametrize("path", ["/api/uploads", "/api/images"])
+async def test_while_the_store_is_away_a_body_is_refused_before_it_is_read_and_later_taken(
+    settings: Settings, private_server: Callable[[str], Any], tokens: TokenMaker, sound: Sound, path: str
+) -> None:
+    server, is_read = private_server("s3"), False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal is_read
+        is_read = True
+        yield b"--x\r\n"
+
+    far = settings.model_copy(update={"blob_url": server.url})
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    async with running(create_app(far)) as client:
+        for breaks, mends in ((server.stop, server.start), (server.freeze, server.thaw)):
+            await asyncio.to_thread(breaks)
+            try:
+                begun = time.monotonic()
+                answer = await client.post(path, headers={**tokens.bearer(), **kind}, content=body())
+                took = time.monotonic() - begun
+            finally:
+                await asyncio.to_thread(mends)
+            assert (answer.status_code, answer.json()["code"], is_read) == (503, "blob_unavailable", False)
+            assert answer.headers["retry-after"]
+            assert "bucket" not in answer.text  # the store's own words are the operator's
+            assert took < 2.5
+        await _sends(client, tokens, sound("mp3"))
