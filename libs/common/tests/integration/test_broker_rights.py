@@ -32,6 +32,7 @@ class Users:
     taker: str
     maker_url: str
     taker_url: str
+    operator_url: str
 
     def event(self, kind: str = "changed", *, of: str | None = None, value: str = "") -> Envelope:
         class Said(BaseModel):
@@ -52,12 +53,14 @@ def _as(url: str, name: str) -> str:
     return urlunsplit(at._replace(netloc=f"{name}:secret-of-{name}@{at.hostname}:{at.port}"))
 
 
-@pytest.fixture
-async def users(amqp_url: str, servers: Servers) -> AsyncIterator[Users]:
+@pytest.fixture(params=["", "4"], ids=["rabbitmq", "rabbitmq4"])
+async def users(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Users]:
     """What an operator makes: exchanges, queues, and two users with their rights."""
+    flavour: str = request.param
+    amqp_url: str = request.getfixturevalue(f"amqp{flavour}_url")
     maker, taker = _name(), _name()
     consumes = {maker: [f"{taker}.replied"], taker: [f"{maker}.changed"]}
-    api, vhost = servers.need("rabbitmq")["RABBITMQ_API"], urlsplit(amqp_url).path[1:]
+    api, vhost = servers.need(f"rabbitmq{flavour}")[f"RABBITMQ{flavour}_API"], urlsplit(amqp_url).path[1:]
     operator = Link(amqp_url, "operator")
     operator.start()
     await operator.declare(topology.shared())
@@ -69,7 +72,7 @@ async def users(amqp_url: str, servers: Servers) -> AsyncIterator[Users]:
         for each in topic_rights(name, types):
             _request("PUT", f"{api}/topic-permissions/{vhost}/{name}", asdict(each))
     await operator.stop()
-    yield Users(maker, taker, _as(amqp_url, maker), _as(amqp_url, taker))
+    yield Users(maker, taker, _as(amqp_url, maker), _as(amqp_url, taker), amqp_url)
     for name in consumes:
         _request("DELETE", f"{api}/users/{quote(name)}")
 
@@ -200,10 +203,10 @@ async def test_a_dead_letter_exchange_of_ones_own_forges_nothing(users: Users, e
     assert await refused(users.maker_url, lambda c: c.queue_declare(queue, durable=True, arguments=arguments))
 
 
-async def test_what_dies_into_ones_own_outlet_stays_ones_own(users: Users, amqp_url: str) -> None:
+async def test_what_dies_into_ones_own_outlet_stays_ones_own(users: Users) -> None:
     queue, forged = topology.retry_queue(users.maker, 60), f"{users.taker}.replied"
     inbox = Inbox()
-    async with opened(amqp_url) as operator, opened(users.maker_url) as maker:
+    async with opened(users.operator_url) as operator, opened(users.maker_url) as maker:
         await operator.consume("listener", [forged, f"{users.maker}.changed"], inbox)
         link = Link(users.maker_url, "test")
         link.start()
