@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit e2e bench servers servers-down lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit e2e bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -76,6 +76,9 @@ servers:  ## install and start real servers on 127.0.0.1 without Docker; `python
 
 servers-down:  ## stop them; their data stays
 	@$(PYTHON) tools/servers down
+
+env:  ## generate the passwords that docker-compose.yml needs into .env, once
+	@$(PYTHON) tools/compose_env.py
 
 lock: setup  ## resolve the dependencies again and write requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv lock --quiet --upgrade
