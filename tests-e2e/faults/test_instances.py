@@ -1,0 +1,133 @@
+"""Two instances of everything are one platform: limits, caches, withdrawals; and it starts in any order."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from e2e_support.audio import make_audio
+from e2e_support.people import Person
+from e2e_support.platform import GENEROUS
+from e2e_support.ports import first_free_block
+from e2e_support.server_platform import PROCESSES, SERVERS, SERVICES, ServerPlatform
+
+from antiphon_common.testing.running import eventually
+
+pytestmark = pytest.mark.timeout(600)
+ALLOWED = 20
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[ServerPlatform]:
+    """A platform with two of each, and a low limit for searches."""
+    rates = json.dumps({**json.loads(GENEROUS), "search": f"{ALLOWED}/60"})
+    overrides = {"GATEWAY_RATES": rates, "SEARCH_INDEX_TIMEOUT_S": "5"}
+    with ServerPlatform(port=first_free_block(), overrides=overrides) as running:
+        running.stack("scale", *PROCESSES, "2")
+        yield running
+
+
+def gateways(platform: ServerPlatform) -> list[str]:
+    """The gateways themselves, behind the edge."""
+    first = int(platform.environment("gateway")["GATEWAY_PORT"])
+    second = int(platform.environment("gateway-2")["GATEWAY_PORT"])
+    assert first != second
+    return [f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}"]
+
+
+async def test_a_limit_is_one_limit_however_many_gateways_there_are(platform: ServerPlatform) -> None:
+    async with httpx.AsyncClient(timeout=20) as http:
+
+        async def search(number: int) -> int:
+            gateway = gateways(platform)[number % 2]
+            # The caller is on a trusted proxy's address, so this is who asks.
+            headers = {"x-forwarded-for": "203.0.113.7"}
+            return (await http.get(f"{gateway}/api/search?q=x{number}", headers=headers)).status_code
+
+        began = time.monotonic()
+        statuses = [await search(number) for number in range(3 * ALLOWED)]
+        refilled = int((time.monotonic() - began) * ALLOWED / 60) + 1
+    assert ALLOWED <= statuses.count(200) <= ALLOWED + refilled, statuses
+    assert statuses.count(200) + statuses.count(429) == len(statuses)
+
+
+async def test_a_claimed_address_changes_nothing_at_the_edge(platform: ServerPlatform) -> None:
+    async with httpx.AsyncClient(base_url=platform.url, timeout=20) as http:
+        claims = (f"198.51.100.{number}" for number in range(3 * ALLOWED))
+        statuses = [
+            (await http.get("/api/search", params={"q": who}, headers={"x-forwarded-for": who})).status_code
+            for who in claims
+        ]
+    assert 429 in statuses, "another claimed address got another bucket"
+
+
+async def test_a_change_is_seen_at_every_gateway_at_once(platform: ServerPlatform, tmp_path: Path) -> None:
+    async with Person(platform.url, "Ada") as ada, httpx.AsyncClient(timeout=20) as stranger:
+        await ada.register()
+        track = await ada.publish(make_audio(tmp_path / "a.mp3", title="Before", artist="Both"))
+
+        async def titles() -> set[str]:
+            answers = [await stranger.get(f"{gateway}/api/tracks/{track}") for gateway in gateways(platform)]
+            return {answer.json().get("title", "none yet") for answer in answers}
+
+        await eventually(titles, lambda seen: seen == {"Before"})
+        changed = await ada.call("PATCH", f"/api/tracks/{track}", json={"title": "After"})
+        assert changed.status_code == 200
+        await eventually(titles, lambda seen: seen == {"After"}, seconds=5)
+
+
+async def test_a_withdrawn_track_is_dead_at_the_edge_within_five_seconds(
+    platform: ServerPlatform, tmp_path: Path
+) -> None:
+    async with Person(platform.url, "Ada") as ada, httpx.AsyncClient(base_url=platform.url) as stranger:
+        await ada.register()
+        file = make_audio(tmp_path / "a.mp3", title="Soon gone", artist="Both")
+        track = await ada.publish(file)
+        signed = (await ada.call("POST", "/api/stream/resolve", json={"track_ids": [track]})).json()[0]["url"]
+        part = await stranger.get(signed, headers={"range": "bytes=100-4999"})
+        assert (part.status_code, part.content) == (206, file.read_bytes()[100:5000])
+        straight = await stranger.get(signed)
+        assert straight.content == file.read_bytes()
+        assert "ratelimit" not in straight.headers, "it went by the gateway"
+        assert await ada.status("DELETE", f"/api/tracks/{track}/publication") in (200, 204)
+
+        # Each instance of stream hears of it in its own time.
+        async def statuses() -> set[int]:
+            return {(await stranger.get(signed)).status_code for _ in range(6)}
+
+        await eventually(statuses, lambda seen: seen <= {403, 404}, seconds=5)
+
+
+@pytest.mark.parametrize("round_", [1, 2])
+async def test_servers_and_processes_may_start_in_any_order(
+    platform: ServerPlatform, round_: int, tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("SEED", random.randrange(10**9))) + round_
+    print(f"seed {seed}")  # noqa: T201 - pytest shows it when the test fails
+    order = random.Random(seed).sample(SERVERS, len(SERVERS))
+    await asyncio.to_thread(platform.servers, "kill", *SERVERS)
+    for name in (*PROCESSES, *(f"{kind}-2" for kind in PROCESSES)):
+        platform.kill(name)
+    async with httpx.AsyncClient(base_url=platform.url, timeout=20) as http:
+
+        async def status() -> int:
+            return (await http.get("/readyz")).status_code
+
+        assert await eventually(status, lambda code: code in (502, 503), seconds=20)
+        for server in order:
+            await asyncio.to_thread(platform.servers, "up", server)
+        await eventually(status, lambda code: code == 200, seconds=120)
+    async with Person(platform.url, "Ada") as ada:
+        await ada.register()
+        track = await ada.publish(make_audio(tmp_path / "a.mp3", title=f"{ada.word}", artist="Order"))
+
+        async def listed() -> list[str]:
+            return [item["id"] for item in (await ada.get("/api/tracks", sort="recent", limit=50))["items"]]
+
+        await eventually(listed, lambda ids: track in ids, seconds=60)
+    assert all(platform.pid(name) for name in SERVICES)
