@@ -134,7 +134,7 @@ class Telemetry:
 
     def decide(self) -> bool:
         """Whether a request that nobody decided about before is to be recorded."""
-        return secrets.randbits(64) < self._threshold
+        return self._threshold > 0 and secrets.randbits(64) < self._threshold
 
     def begin(self, name: str, *, parent: Trace | None, kind: SpanKind = SpanKind.SERVER) -> Span:
         """A recorded span below `parent`, or the first of a new trace; whoever began it ends it."""

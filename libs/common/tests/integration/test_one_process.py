@@ -7,14 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
 import pytest
 
+from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.running import eventually
 
 HALF_A_REQUEST = (
@@ -198,3 +200,39 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stderr.decode().count("\n")) == (1, 1)
     assert ended.stderr.decode().startswith(expected)
+
+
+async def test_a_cold_start_before_its_servers_becomes_ready_by_itself(
+    tmp_path: Path, postgres_url: str, amqp_url: str, fault_proxy: Callable[[str, int], Awaitable[FaultProxy]]
+) -> None:
+    """Postgres and RabbitMQ refuse at first; the same process serves once they are there, and ends well."""
+    proxies, through = [], []
+    for url in (postgres_url, amqp_url):
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        proxy = await fault_proxy(parts.hostname, parts.port)
+        proxy.refuse()
+        proxies.append(proxy)
+        through.append(url.replace(f"{parts.hostname}:{parts.port}", f"127.0.0.1:{proxy.port}"))
+    process = Process(tmp_path, USER_DATABASE_URL=through[0], USER_BUS_URL=through[1])
+    migrated = Process(tmp_path, USER_DATABASE_URL=postgres_url).run("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    await process.start()
+    try:
+        assert {"database", "bus", "starting"} <= set((await process.ready())["missing"])
+        for proxy in proxies:
+            proxy.heal()
+        await eventually(process.ready, lambda found: found["missing"] == [], seconds=60)
+        process.tell(signal.SIGTERM)
+        assert await process.ended() == 0
+    finally:
+        assert process.running
+        process.running.kill()
+    said = process.said()
+    assert [line["event"] for line in said if line["event"] in ("stopping", "stopped")] == [
+        "stopping",
+        "stopped",
+    ]
+    assert not [line for line in said if "exception" in line], "a server that is away is no stack"
+    assert len(said) < 30, "and it is said now and then, not all the time"
