@@ -1,0 +1,157 @@
+"""The stack without Docker: its listen ports, its secrets, and how it says no."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stack import edge, environment, supervision
+from stack.house import MOST_INSTANCES, PROCESSES, House, StackError
+from stack.own_servers import are_wanted
+from stack.passwords import passwords
+from stack.servers import Servers
+
+SERVERS = Servers(
+    "postgresql+asyncpg://admin:top-secret@db.example:5432/postgres",
+    "redis://:top-secret@127.0.0.1:6379/0",
+    "amqp://admin:top-secret@127.0.0.1:5672/",
+    "http://admin:top-secret@127.0.0.1:15672/api",
+    "http://127.0.0.1:9200",
+    "s3://admin:top-secret@?endpoint=http://127.0.0.1:7070&region=us-east-1",
+)
+
+
+def stack(root: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The command, as an operator runs it."""
+    told = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    return subprocess.run(
+        [sys.executable, str(root / "tools" / "stack"), *arguments], env={**told, **environ},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    (tmp_path / "run" / "environment").mkdir(parents=True)
+    return House(tmp_path, 8080)
+
+
+def test_every_process_and_instance_has_listen_ports_of_its_own(tmp_path: Path) -> None:
+    taken: list[int] = []
+    for port in (8080, 8090):
+        many = House(tmp_path, port, instances=dict.fromkeys(PROCESSES, 2))
+        taken += [port, *(p.port for p in many.processes()), *(p.metrics_port for p in many.processes())]
+    assert len(taken) == len(set(taken)), "two stacks ten ports apart disturb each other"
+    first = House(tmp_path, 8080, instances={"catalog": MOST_INSTANCES})
+    assert [(p.name, p.port) for p in first.processes("catalog")][:2] == [
+        ("catalog", 8085),
+        ("catalog-2", 8125),
+    ]
+
+
+def test_each_process_is_told_its_own_secrets_and_nobody_elses(house: House) -> None:
+    secrets = passwords(house)
+    assert len(set(secrets.values())) == len(PROCESSES)
+    assert secrets == passwords(house), "made once"
+    assert stat.S_IMODE(house.secrets("passwords.json").stat().st_mode) == 0o600
+    for process in house.processes():
+        told = str(environment.environment(house, SERVERS, process))
+        assert secrets[process.kind] in told
+        others = {kind: secret for kind, secret in secrets.items() if kind != process.kind}
+        assert not [kind for kind, secret in others.items() if secret in told]
+        if process.kind not in ("gateway", "file", "stream"):
+            assert "top-secret" not in told, "a server's administrator is none of its business"
+
+
+def test_settings_of_the_operator_win_and_reach_only_their_process(tmp_path: Path) -> None:
+    environ = {"CATALOG_LOG_LEVEL": "debug", "GATEWAY_RATES": "{}", "HOME": "/nowhere"}
+    overrides = environment.overrides(environ)
+    assert overrides == {"CATALOG_LOG_LEVEL": "debug", "GATEWAY_RATES": "{}"}
+    house = House(tmp_path, 8080, overrides={**overrides, "CATALOG_PORT": "1"})
+    catalog = environment.environment(house, SERVERS, next(house.processes("catalog")))
+    assert (catalog["CATALOG_LOG_LEVEL"], catalog["CATALOG_PORT"]) == ("debug", "1")
+    assert "GATEWAY_RATES" not in catalog
+
+
+def test_instances_are_in_the_gateways_and_the_edges_address_lists(tmp_path: Path) -> None:
+    house = House(tmp_path, 8080, instances={"catalog": 2, "gateway": 2})
+    told = environment.environment(house, SERVERS, next(house.processes("gateway")))
+    assert told["GATEWAY_CATALOG_URL"] == "http://127.0.0.1:8085,http://127.0.0.1:8125"
+    assert edge.upstreams(house.addresses("gateway")) == "127.0.0.1:8081 max_fails=0; server 127.0.0.1:8121"
+
+
+def test_no_secret_stands_in_the_supervisors_configuration(house: House) -> None:
+    secrets = passwords(house)
+    supervision.configure(house)
+    text = (house.run / "supervisord.conf").read_text("utf-8")
+    assert text.count("[program:") == len(PROCESSES) + 1
+    assert not [secret for secret in (*secrets.values(), "top-secret") if secret in text]
+
+
+def test_what_a_stack_remembers_only_its_owner_may_read(house: House) -> None:
+    house.save()
+    assert House.load(house.data) == house
+    assert stat.S_IMODE((house.data / "stack.json").stat().st_mode) == 0o600
+    with pytest.raises(StackError, match="make up"):
+        House.load(house.data / "elsewhere")
+
+
+def test_servers_are_named_all_or_none(root: Path, tmp_path: Path) -> None:
+    assert are_wanted({})
+    assert not are_wanted({"REDIS_URL": "redis://x"})
+    done = stack(
+        root, "--data", str(tmp_path / "d"), "up", "--port", "21080", REDIS_URL="redis://127.0.0.1:1"
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "POSTGRES_URL" in done.stderr
+    with pytest.raises(StackError, match=r"Redis does not answer at 127\.0\.0\.1:1 "):
+        _check_without_redis()
+
+
+def _check_without_redis() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        there = f"127.0.0.1:{other.getsockname()[1]}"
+        Servers(
+            f"postgresql://{there}/x", "redis://127.0.0.1:1", f"amqp://{there}", f"http://{there}",
+            f"http://{there}", f"s3://?endpoint=http://{there}",
+        ).check()  # fmt: skip
+
+
+def test_a_taken_listen_port_is_one_line_that_says_what_to_do(root: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(port))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "PORT=" in done.stderr
+
+
+def test_a_directory_that_cannot_be_used_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = stack(root, "--data", str(tmp_path / "file" / "d"), "up")
+    assert (done.returncode, "DATA=" in done.stderr) == (1, True)
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "embedded" / "catalog.db").write_text("")
+    done = stack(root, "--data", str(tmp_path / "embedded"), "up")
+    assert (done.returncode, "embedded" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "command", [["ps"], ["logs", "catalog"], ["restart", "catalog"], ["demo"], ["env", "x"]]
+)
+def test_commands_for_a_stack_that_is_not_there_say_so(
+    root: Path, tmp_path: Path, command: list[str]
+) -> None:
+    done = stack(root, "--data", str(tmp_path), *command)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "make up" in done.stderr
+    (tmp_path / "stack.json").write_text(json.dumps({"port": 8080}))
+    assert "Traceback" not in stack(root, "--data", str(tmp_path), *command[:1], "nobody").stderr
