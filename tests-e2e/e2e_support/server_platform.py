@@ -83,7 +83,7 @@ class ServerPlatform:
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
                 [sys.executable, str(ROOT / tool), *arguments], env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, timeout=180, check=False,
+                stdout=output, stderr=subprocess.STDOUT, timeout=600, check=False,
             )  # fmt: skip
             output.seek(0)
             text = output.read()
