@@ -152,8 +152,12 @@ async def test_a_schema_newer_than_the_code_is_refused_by_migrate_and_by_serving
         database = Database(url, "antiphon_user")
         with pytest.raises(Conflict, match="newer"):
             await database.start()
-        with pytest.raises(Unavailable, match="newer"):
+        with pytest.raises(Unavailable) as caught:
             await database.ping()
+        assert (caught.value.code, caught.value.detail) == (
+            "database_schema_newer",
+            "The database does not answer.",
+        )
         await database.stop()
         assert await rows(url, "SELECT version_num FROM alembic_version") == [("0099_from_the_future",)]
 
@@ -164,7 +168,7 @@ async def test_an_older_schema_says_what_is_missing_and_is_used_once_it_is_there
         Conflict, match="empty and 0002_usage_erased is needed: run `python -m antiphon_file migrate`"
     ):
         await database.start()
-    with pytest.raises(Unavailable, match="is needed"):
+    with pytest.raises(Unavailable, match="database_schema_older"):
         async with database.write():
             pass
     await asyncio.to_thread(migrate, "antiphon_file", postgres_url)
@@ -194,8 +198,24 @@ async def test_a_database_that_refuses_us_is_named_in_one_sentence_without_the_p
     database = Database(url, "antiphon_user")
     with pytest.raises(WrongUrl, match=sentence):
         await database.start()
-    with pytest.raises(Unavailable, match=sentence):
+    # Whoever sends a request learns neither place nor name.
+    with pytest.raises(Unavailable) as refused:
         await database.ping()
+    assert (refused.value.code, refused.value.detail) == ("database_refused", "The database does not answer.")
+    await database.stop()
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "127.0.0.1"])
+async def test_a_database_that_is_not_there_is_named_to_whoever_starts_and_to_nobody_else(host: str) -> None:
+    url = f"postgresql+asyncpg://ada:secret@{host}:1/antiphon"
+    with pytest.raises(Unavailable, match=f"The database at {host}:1 does not answer"):
+        await asyncio.to_thread(migrate, "antiphon_user", url)
+    database = Database(url, "antiphon_user")
+    with pytest.raises(Unavailable, match=f"The database at {host}:1 does not answer"):
+        await database.start()
+    with pytest.raises(Unavailable) as caught:
+        await database.ping()
+    assert caught.value.detail == "The database does not answer."
     await database.stop()
 
 

@@ -21,6 +21,8 @@ from antiphon_common.errors import Conflict, ServiceError, Unavailable
 from antiphon_common.schemes import WrongUrl
 from antiphon_common.telemetry import Telemetry
 
+_AWAY = "The database does not answer."
+
 
 class Database:
     """Opens connections to one database; nothing is connected before the first use.
@@ -98,7 +100,7 @@ class Database:
         try:
             await self._check(package)
         except Conflict as error:
-            raise Unavailable(error.code, error.detail, retry_after=5) from error
+            raise Unavailable(error.code, _AWAY, retry_after=5) from error
 
 
 class Translated:
@@ -120,11 +122,16 @@ class Translated:
         if refusal := self._dialect.refusal(error, self._url):
             if self._starting:
                 raise WrongUrl(self._url, refusal) from error
-            raise Unavailable("database_refused", refusal, retry_after=2) from error
+            raise Unavailable("database_refused", _AWAY, retry_after=2) from error
         if self._dialect.is_away(error):
-            raise Unavailable(
-                "database_unavailable", "The database does not answer.", retry_after=2
-            ) from error
+            # Whoever starts a service may know where its database is; whoever sends a request may not.
+            place = f"The database at {_place(self._url)} does not answer." if self._starting else _AWAY
+            raise Unavailable("database_unavailable", place, retry_after=2) from error
+
+
+def _place(url: str) -> str:
+    parsed = make_url(url)
+    return f"{parsed.host}:{parsed.port}" if parsed.host else str(parsed.database)
 
 
 def insert_for(
