@@ -148,21 +148,36 @@ async def test_a_reindex_that_is_killed_leaves_the_old_index_and_the_next_one_be
     assert await house.index.count() == DOCUMENTS + 1
 
 
-async def test_a_batch_during_the_build_is_in_both_and_a_deletion_stays_one(house: Any) -> None:
+async def test_what_changes_after_the_walk_has_passed_is_in_the_new_index_too(house: Any) -> None:
     run = Reindexing(house.index.server, house.unit, report=lambda _: None)
     new = await run._begin()
     async with house.unit() as unit:
         stale = await unit.backlog.walk(None, 10)
+    await run._fill(new)
+    async with house.unit() as unit:
         for change in stale:
             await unit.documents.bury(change.id, "track", revision=2)
+    await house.put("Flood meanwhile")
     await house.indexer.step()
-    # The walk read these before they were deleted, and writes them after.
+    # As if the walk had read these before they were deleted, and were slow to write them.
     await run._put(stale, new)
-    await run._fill(new)
     await run._swap(new)
-    await house.indexer.step()
-    assert await house.index.count() == DOCUMENTS - 10
-    assert house.indexer.completeness() == "whole"
+    assert await house.index.count() == DOCUMENTS - 9
+    assert await house.found("meanwhile") == 1
+
+
+async def test_a_new_index_is_trusted_whether_or_not_there_was_a_batch_meanwhile(house: Any) -> None:
+    for meanwhile in (False, True):
+        run = Reindexing(house.index.server, house.unit, report=lambda _: None)
+        new = await run._begin()
+        if meanwhile:
+            await house.put("Flood meanwhile")
+            await house.indexer.step()
+        await run._fill(new)
+        await run._swap(new)
+        await house.indexer.step()
+        assert list(await _indices(house)) == [new.name], "it was not made anew"
+        assert house.indexer.completeness() == "whole"
 
 
 async def test_of_two_runs_the_later_one_goes_on(house: Any) -> None:
