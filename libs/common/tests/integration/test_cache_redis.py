@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -132,34 +133,24 @@ async def test_a_full_redis_keeps_nothing_more_and_can_still_be_purged(cache: Ca
     assert await cache.get("b") is None
 
 
-async def test_what_was_purged_while_redis_was_away_is_not_found_when_it_is_back(
-    server: Any, cache: Cache
+@pytest.mark.parametrize("forget", ["purge", "delete"])
+async def test_what_was_forgotten_while_redis_was_away_is_not_found_when_it_is_back(
+    server: Any, cache: Cache, fault_proxy: Any, forget: str
 ) -> None:
-    other = open_cache(server.url)
-    await other.start()
-    await cache.set("a", b"x", seconds=60, tags=["t"])
-    server.freeze()
-    try:
-        await cache.purge(["t"])
-    finally:
-        server.thaw()
-    assert await eventually(lambda: usable(cache), seconds=3)
-    assert await other.get("a") is None
+    at = urlsplit(server.url)
+    proxy = await fault_proxy(at.hostname, at.port)
+    cut_off = open_cache(server.url.replace(f":{at.port}", f":{proxy.port}"))
+    await cut_off.start()
+    await cut_off.set("a", b"x", seconds=60, tags=["t"])
+    proxy.refuse()
+    await eventually(lambda: usable(cut_off), lambda there: not there)
+    await (cut_off.purge(["t"]) if forget == "purge" else cut_off.delete("a"))
+    assert await cache.get("a") == b"x", "Redis has heard nothing of it"
+    proxy.heal()
+    assert await eventually(lambda: usable(cut_off), seconds=3)
+    assert await cut_off.get("a") is None
     assert await cache.get("a") is None
-    await other.stop()
-
-
-async def test_what_was_deleted_while_redis_was_away_is_not_found_when_it_is_back(
-    server: Any, cache: Cache
-) -> None:
-    await cache.set("a", b"x", seconds=60)
-    server.freeze()
-    try:
-        await cache.delete("a")
-    finally:
-        server.thaw()
-    assert await eventually(lambda: usable(cache), seconds=3)
-    assert await cache.get("a") is None
+    await cut_off.stop()
 
 
 async def test_what_a_killed_redis_brings_back_is_not_found(server: Any, cache: Cache, admin: Redis) -> None:
