@@ -43,7 +43,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def _on_servers(servers: Servers, folders: pytest.TempPathFactory) -> Iterator[str]:
-    for program in ("nginx", "psql", "rabbitmq-server"):
+    for program in ("psql", "rabbitmq-server"):
         if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
             servers.give_up("platform", f"{program} is not installed; `make servers` installs it")
     base = folders.getbasetemp()

@@ -219,7 +219,7 @@ async def test_the_fifty_first_request_at_once_from_one_address_is_refused(edge:
 
 
 async def test_signed_audio_has_a_limit_of_its_own(tmp_path: Path) -> None:
-    async with running_edge(tmp_path, {"burst=1200": "burst=3"}) as edge:
+    async with running_edge(tmp_path, {"burst=1200": "burst=3", "rate=20r/s": "rate=1r/m"}) as edge:
         statuses = [parts(await edge.get(SIGNED))[0] for _ in range(6)]
         assert statuses[:4] == [200] * 4
         assert 429 in statuses

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,13 +13,21 @@ from pathlib import Path
 import pytest
 
 from antiphon_common.testing.running import eventually
+from antiphon_common.testing.servers import are_required
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from stack.edge import TEMPLATES, fill, nobody  # noqa: E402
+from stack.edge import TEMPLATES, fill, find_nginx, nobody  # noqa: E402
+from stack.house import StackError  # noqa: E402
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+def nginx() -> str:
+    """The program, installed when it may be; without it the calling test is skipped, and fails in CI."""
+    try:
+        return find_nginx()
+    except StackError as error:
+        (pytest.fail if are_required() else pytest.skip)(f"no edge for this test: {error}")
 
 
 @dataclass
@@ -106,8 +112,7 @@ async def running_edge(
     run: Path, changes: Mapping[str, str] | None = None, *, tls: bool = False
 ) -> AsyncIterator[Edge]:
     """Start it in this directory; `changes` replace texts of the configuration, which must be there."""
-    if NGINX is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("nginx is not installed")
+    nginx()
     edge = Edge(run, free_port(), free_port(), Upstream("gateway"), Upstream("stream"))
     async with contextlib.AsyncExitStack() as stack:
         for upstream in (edge.gateway, edge.stream):
@@ -149,10 +154,12 @@ def configure(edge: Edge, changes: Mapping[str, str], *, tls: bool) -> None:
 
 
 def run_nginx(run: Path) -> subprocess.Popen[bytes]:
-    assert NGINX
+    program = nginx()
     with (run / "log").open("ab") as log:
         return subprocess.Popen(
-            [NGINX, "-p", str(run), "-c", "nginx.conf", "-e", "stderr"], stdout=log, stderr=subprocess.STDOUT
+            [program, "-p", str(run), "-c", "nginx.conf", "-e", "stderr"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
 
 

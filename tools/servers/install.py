@@ -41,7 +41,7 @@ def packages(stack: Stack, servers: Sequence[Server], *, say: Say) -> None:
         wanted = [name for server in servers if server.missing(stack) for name in PACKAGES[server.name]]
         wanted = [name for name in wanted if not _is_there(name)]
         if wanted:
-            _apt(wanted, say=say)
+            apt(wanted, say=say)
 
 
 def complete(stack: Stack, server: Server, *, say: Say) -> None:
@@ -69,7 +69,8 @@ def _alone(stack: Stack, what: str) -> Iterator[None]:
         raise Trouble(f"{error.filename}: {error.strerror}; set SERVERS_CACHE to another place") from None
 
 
-def _apt(wanted: Sequence[str], *, say: Say) -> None:
+def apt(wanted: Sequence[str], *, say: Say) -> None:
+    """Install these packages, where that is allowed; none of them starts a service. Raises `Trouble`."""
     by_hand = f"apt-get install --no-install-recommends {' '.join(wanted)}"
     if not shutil.which("apt-get"):
         raise Trouble(

@@ -9,17 +9,28 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from servers import install
+from servers.trouble import Trouble
+
 from stack.house import ROOT, House, StackError
 
+_PACKAGE = "nginx-light"
 TEMPLATES = ROOT / "deploy" / "nginx"
 
 
 def find_nginx() -> str:
-    """The program. Raises `StackError` when it is not installed."""
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if not found:
-        raise StackError("nginx is missing: `make servers` installs it, or `apt-get install nginx-light`")
-    return found
+    """The program, installed where that is allowed. Raises `StackError` when it cannot be had."""
+    if found := _nginx():
+        return found
+    try:
+        install.apt([_PACKAGE], say=print)
+    except Trouble as trouble:
+        raise StackError(f"nginx is missing: {trouble}") from trouble
+    return _nginx() or _PACKAGE
+
+
+def _nginx() -> str | None:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def command(house: House) -> list[str]:
