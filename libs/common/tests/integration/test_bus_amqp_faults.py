@@ -287,7 +287,7 @@ async def test_a_refused_login_is_said_without_the_password(amqp_url: str, wrong
     assert {"password": "password", "vhost": "virtual host"}[wrong] in str(caught.value)
 
 
-async def test_a_consumer_that_loses_its_rights_says_so_and_comes_back_when_it_has_them(
+async def test_a_refused_login_is_what_ping_says(
     amqp_url: str,
 ) -> None:
     at = urlsplit(amqp_url)

@@ -1,10 +1,10 @@
 """`amqp:` — the bus on RabbitMQ 3.10 or newer, on quorum queues; `topology.py` says which.
 
-Failure policy. A publish returns after the broker has confirmed every message, or raises `Unavailable`
-within five seconds, also when the broker is frozen. A message that reaches no queue is not published:
-`Unroutable`. What a consumer was handling when the broker or the process went away is delivered again. A
-consumer whose connection or queue is gone comes back by itself, and declares what is missing. A queue that
-exists with other arguments is refused in one sentence that names it.
+Failure policy. A publish returns after the broker has confirmed every message, or raises `Unavailable` when
+it has not answered for five seconds, also when the broker is frozen. A message that reaches no queue is not
+published: `Unroutable`. What a consumer was handling when the broker or the process went away is delivered
+again. A consumer whose connection or queue is gone comes back by itself, and declares what is missing. A
+queue that exists with other arguments is refused in one sentence that names it.
 """
 
 import asyncio
