@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from stack.house import StackError
 
 def main() -> int:
     """Run one command; 0 done, 1 failed with one line that says what to do, 2 wrong usage."""
+    # `make ps | head` may stop reading whenever it likes.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     arguments = _parser().parse_args()
     data = Path(arguments.data).absolute()
     try:
