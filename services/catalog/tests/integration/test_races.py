@@ -104,7 +104,7 @@ async def test_everything_at_once_waits_in_no_circle_and_counts_equal_their_sets
         )
         for number in range(24)
     ]  # fmt: skip
-    slots = asyncio.Semaphore(10)
+    slots = asyncio.Semaphore(4)
 
     async def handle(number: int, event: Event) -> None:
         async with slots, unit_on([database, rival][number % 2]) as unit:

@@ -101,9 +101,7 @@ class SqlAlbums:
         return Tally(total, 0, listed_total, played), Face(cover_id, color, release_date)
 
     async def _one(self, *chosen: ColumnElement[bool]) -> Album | None:
-        await self._owner.hold_that_of(ALBUM, *chosen)
-        query = select(ALBUM).where(*chosen).with_for_update()
-        row = (await self._session.execute(query)).mappings().one_or_none()
+        row = await self._owner.one(ALBUM, *chosen)
         return album_of(row) if row else None
 
     async def _all(self, chosen: ColumnElement[bool]) -> Sequence[Album]:

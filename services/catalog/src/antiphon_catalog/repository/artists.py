@@ -71,9 +71,7 @@ class SqlArtists:
         return Tally(tracks=total, albums=on_albums, listed_tracks=listed_total, play_count=played)
 
     async def _one(self, *chosen: ColumnElement[bool]) -> Artist | None:
-        await self._owner.hold_that_of(ARTIST, *chosen)
-        query = select(ARTIST).where(*chosen).with_for_update()
-        row = (await self._session.execute(query)).mappings().one_or_none()
+        row = await self._owner.one(ARTIST, *chosen)
         return artist_of(row) if row else None
 
     async def _write(self, statement: Any) -> None:

@@ -20,7 +20,7 @@ class SqlCounters:
         self._owner = owner
 
     async def of(self, track_id: UUID) -> Counters:
-        await self._owner.hold_that_of(TRACK, TRACK.c.id == track_id)
+        await self._owner.one(TRACK, TRACK.c.id == track_id)
         # Also for a track that we do not have: plays and likes share the row that is made here.
         await hold(self._session, "counter", track_id)
         query = select(COUNTER).where(COUNTER.c.track_id == track_id).with_for_update()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -71,12 +71,10 @@ class SqlTracks:
         await self._session.execute(delete(TRACK).where(TRACK.c.id == track.id))
 
     async def _one(self, chosen: ColumnElement[bool], owner_id: UUID | None) -> Track | None:
-        query = select(TRACK).where(chosen)
         if owner_id is not None:
             await self._owner.hold(owner_id)
-            query = query.where(TRACK.c.owner_id == owner_id)
-        await self._owner.hold_that_of(TRACK, chosen)
-        row = (await self._session.execute(query.with_for_update())).mappings().one_or_none()
+            chosen = and_(chosen, TRACK.c.owner_id == owner_id)
+        row = await self._owner.one(TRACK, chosen)
         return track_of(row) if row else None
 
     async def _all(self, chosen: ColumnElement[bool]) -> Sequence[Track]:
