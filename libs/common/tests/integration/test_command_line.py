@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import pytest
@@ -44,6 +45,14 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
+@pytest.fixture(params=["inproc", "amqp"])
+def terminal_of_each_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
+    terminal = Terminal(tmp_path)
+    if request.param == "amqp":
+        terminal.bus_url = terminal.environment["USER_BUS_URL"] = request.getfixturevalue("amqp_url")
+    return terminal
+
+
 async def bury(url: str, *values: str) -> list[str]:
     """Dead letters of a consumer that refuses everything; their ids."""
 
@@ -57,7 +66,8 @@ async def bury(url: str, *values: str) -> list[str]:
         return [letter.id for letter in dead]
 
 
-async def test_dead_letters_are_listed_redriven_and_discarded(terminal: Terminal) -> None:
+async def test_dead_letters_are_listed_redriven_and_discarded(terminal_of_each_bus: Terminal) -> None:
+    terminal = terminal_of_each_bus
     first, second, third = await bury(terminal.bus_url, "a", "b", "c")
     listed = terminal.json("dead-letters", "list", "--consumer", "user")
     assert [(item["id"], item["code"]) for item in listed["items"]] == [
@@ -69,7 +79,8 @@ async def test_dead_letters_are_listed_redriven_and_discarded(terminal: Terminal
         assert (await bus.depth("user"), await bus.dead_letters("user")) == (2, [])
 
 
-def test_state_is_sent_again_to_one_consumer(terminal: Terminal) -> None:
+def test_state_is_sent_again_to_one_consumer(terminal_of_each_bus: Terminal) -> None:
+    terminal = terminal_of_each_bus
     assert terminal.run("migrate").returncode == 0
     assert terminal.json("republish", "--to", "catalog") == {"consumer": "catalog", "sent": 0}
 
@@ -105,6 +116,21 @@ def test_a_refill_that_fails_says_how_far_it_came_and_is_no_success(
 def test_wrong_usage_is_said(terminal: Terminal) -> None:
     ended = terminal.run("dead-letters", "list")
     assert (ended.returncode, "usage:" in ended.stderr) == (2, True)
+
+
+def test_a_broker_that_is_away_or_refuses_is_a_sentence_and_no_stack(terminal: Terminal) -> None:
+    ended = terminal.run(
+        "dead-letters", "list", "--consumer", "user", USER_BUS_URL="amqp://user:canary@127.0.0.1:1/antiphon"
+    )
+    assert (ended.returncode, ended.stderr) == (1, "bus_unavailable: The broker does not answer.\n")
+
+
+def test_a_login_that_the_broker_refuses_names_the_setting(terminal: Terminal, amqp_url: str) -> None:
+    at = urlsplit(amqp_url)
+    url = urlunsplit(at._replace(netloc=f"nobody:canary@{at.hostname}:{at.port}"))
+    ended = terminal.run("dead-letters", "list", "--consumer", "user", USER_BUS_URL=url)
+    assert (ended.returncode, "USER_BUS_URL" in ended.stderr, "canary" in ended.stderr) == (2, True, False)
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_bus_that_cannot_be_opened_is_a_sentence_and_no_stack(terminal: Terminal, tmp_path: Path) -> None:
