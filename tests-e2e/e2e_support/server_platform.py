@@ -92,6 +92,11 @@ class ServerPlatform:
         )
         return text
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The administrators' URLs of the servers, by name: POSTGRES_URL ..."""
+        return self._environment
+
     def log_tail(self, lines: int = 5) -> str:
         """The last lines of every process's log."""
         files = sorted((self.data / "stack" / "logs").glob("*.log"))

@@ -53,26 +53,13 @@ class Crowd:
 
     async def _send(self, request: Callable[[], Awaitable[httpx.Response]]) -> None:
         try:
-            answer = await _as_clients_do(request)
+            answer = await request()
         except httpx.TransportError as error:
             self.failed.append(f"{self.doing}: {error.request.method} {error!r}")
             return
         self.statuses[answer.status_code] += 1
         if answer.status_code >= 500:
             self.failed.append(f"{self.doing}: {answer.request.method} {answer.request.url}: {answer.text}")
-
-
-async def _as_clients_do(request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """A kept connection may be closed by the edge (its list was changed) just as a request is sent on it.
-
-    What may be done twice is then sent again (RFC 9112, 9.3.1), by browsers and by all clients but this one.
-    """
-    try:
-        return await request()
-    except (httpx.ReadError, httpx.RemoteProtocolError) as error:
-        if error.request.method not in ("GET", "PUT", "DELETE"):
-            raise
-        return await request()
 
 
 async def a_days_work(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from e2e_support.audio import make_audio
@@ -76,6 +77,8 @@ async def scene(platform: ServerPlatform, tmp_path: Path) -> AsyncIterator[Scene
         )
         track = await ada.publish(song)
         await ada.findable(track, word, seconds=30)
+        liked = f"/api/me/tracks/{track}"
+        await eventually(lambda: ada.status("PUT", liked), lambda status: status == 204, seconds=30)
         signed = (await ada.call("POST", "/api/stream/resolve", json={"track_ids": [track]})).json()[0]["url"]
         yield Scene(platform, ada, track, signed, word, song, {})
 
@@ -189,12 +192,50 @@ async def test_without_postgres_nothing_pretends_to_be_written(scene: Scene, how
     assert (await ask(scene)).statuses() == ALL_WELL
     async with down(scene, "postgres", how):
         found = (await ask(scene)).statuses()
+        assert scene.took["search"] < SEARCH_SECONDS + _SLACK_SECONDS
     assert found.pop("reading") in (200, 503), "cached, or not to be had"
+    assert found.pop("search") in (200, 503), "search's own database is away, too"
     assert found == {
         "own_reading": 503, "login": 503, "refresh": 503, "like": 503, "playlist": 503, "upload": 503,
-        "stream": 206, "search": 200,
+        "stream": 206,
     }  # fmt: skip
     await well_again(scene)
+
+
+NEEDED_BY = {
+    "auth": {"login", "refresh"},
+    "catalog": {"reading"},
+    "file": {"upload"},
+    "library": {"like", "own_reading"},
+    "playlist": {"playlist"},
+}
+
+
+@pytest.mark.parametrize("service", sorted(NEEDED_BY))
+async def test_without_its_database_only_that_service_is_missed(scene: Scene, service: str) -> None:
+    async with without_database(scene, service):
+        found = (await ask(scene)).statuses()
+    if service == "catalog":
+        assert found.pop("reading") in (200, 503), "cached, or not to be had"
+    missed = {name for name, status in found.items() if status == 503}
+    assert missed == NEEDED_BY[service] & found.keys()
+    assert {name: status for name, status in found.items() if name not in missed}.items() <= ALL_WELL.items()
+    await well_again(scene)
+
+
+@asynccontextmanager
+async def without_database(scene: Scene, role: str) -> AsyncIterator[None]:
+    """The service's role may not log in, and is thrown out."""
+    administrator = await asyncpg.connect(scene.platform.variables["POSTGRES_URL"].replace("+asyncpg", ""))
+    try:
+        await administrator.execute(f"ALTER ROLE {role} NOLOGIN")
+        await administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
+        )
+        yield
+    finally:
+        await administrator.execute(f"ALTER ROLE {role} LOGIN")
+        await administrator.close()
 
 
 @HOW

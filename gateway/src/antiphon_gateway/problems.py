@@ -1,6 +1,6 @@
 """Refusals of the gateway and how they look on the wire: RFC 9457 problem+json, in the form of the services.
 
-The gateway has statuses of its own (405, 414, 431, 502, 504), so it raises `Refused` with the status instead
+The gateway has statuses of its own (405, 414, 431, 502), so it raises `Refused` with the status instead
 of a category of `antiphon_common.errors`.
 """
 
@@ -57,7 +57,7 @@ def problem_body(refused: Refused, *, instance: str, trace_id: str) -> bytes:
 
 
 def unavailable(status: int, code: str, *, detail: str, retry_after: float = 1.0) -> Refused:
-    """A refusal that may pass: 502, 503 or 504 with `Retry-After` in whole seconds, at least one."""
+    """A refusal that may pass: 502 or 503 with `Retry-After` in whole seconds, at least one."""
     seconds = max(1, round(retry_after + 0.5))
     return Refused(status, code, detail=detail, headers=[(b"retry-after", b"%d" % seconds)])
 

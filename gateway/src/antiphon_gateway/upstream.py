@@ -134,7 +134,7 @@ class Call:
         """Counts a missed deadline and makes the refusal for it."""
         if self._instance:
             self._upstream.failed(self._instance)
-        return unavailable(504, "upstream_timeout", detail="This part of the platform took too long.")
+        return unavailable(503, "upstream_timeout", detail="This part of the platform took too long.")
 
     def _enter(self, tried: Sequence[Instance]) -> Instance:
         instance = self._upstream.instances.choose(tried)
