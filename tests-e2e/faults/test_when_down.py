@@ -192,7 +192,6 @@ async def test_without_postgres_nothing_pretends_to_be_written(scene: Scene, how
     assert (await ask(scene)).statuses() == ALL_WELL
     async with down(scene, "postgres", how):
         found = (await ask(scene)).statuses()
-        assert scene.took["search"] < SEARCH_SECONDS + _SLACK_SECONDS
     assert found.pop("reading") in (200, 503), "cached, or not to be had"
     assert found.pop("search") in (200, 503), "search's own database is away, too"
     assert found == {
