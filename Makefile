@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit e2e bench servers servers-down env lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit e2e chaos bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -67,6 +67,9 @@ unit: setup  ## every test, in parallel; K= selects by name
 
 e2e: setup  ## only the journeys through the gateway
 	@$(BIN)/python -m pytest tests-e2e
+
+chaos: setup  ## kill everything, again and again, while people use it; SEED=, MINUTES= (10)
+	@SEED=$(SEED) MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py
 
 bench: setup  ## measure the figures of docs/performance.md; ONLY= selects one
 	@$(BIN)/python -m bench
