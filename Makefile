@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit e2e chaos bench servers servers-down env lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit postgres faults e2e chaos bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -51,7 +51,7 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(SERVICE)
 
-test: setup check unit  ## everything that must hold: lint, types, import rules, shape, every test
+test: setup check unit postgres faults  ## everything that must hold: lint, types, import rules, shape, every test
 
 # Types are checked in what is delivered; tests, tools and bench are linted only.
 check: setup  ## lint, types (of every src), import rules and shape
@@ -62,8 +62,15 @@ check: setup  ## lint, types (of every src), import rules and shape
 	@$(BIN)/python tools/check_shape.py
 
 # Two workers share the cores with what they test, so the demo may take longer to start again than promised.
-unit: setup  ## every test, in parallel; K= selects by name
-	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(K),-k "$(K)")
+unit: setup  ## every test but those of the next two, in parallel; K= selects by name
+	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests-e2e/faults $(if $(K),-k "$(K)")
+
+postgres: setup  ## the services' tests once more, on Postgres
+	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 2 --dist loadfile $(wildcard services/*/tests/integration services/*/tests/api)
+
+# One after the other: they measure answers while they break things.
+faults: setup  ## what is promised while servers and processes are down, killed, rolled
+	@$(BIN)/python -m pytest tests-e2e/faults
 
 e2e: setup  ## only the journeys through the gateway
 	@$(BIN)/python -m pytest tests-e2e

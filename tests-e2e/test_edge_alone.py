@@ -8,14 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from e2e_support.edge import Edge, running_edge
 
 from antiphon_common.testing.running import eventually
 
-TRACK = f"/api/stream/{uuid4()}"
+TRACK = "/api/stream/01920000-0000-7000-8000-000000000001"
 SIGNED = f"{TRACK}?variant=original&ticket=k1.AQMA-_x.ZTsZ"
 
 
