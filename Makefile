@@ -1,5 +1,4 @@
-# Antiphon. `make` lists the targets; variables: PORT, DATA, HOST (for run and demo), SEED, K (for tests),
-# ONLY (for bench).
+# Antiphon. `make` lists the targets and the variables.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -15,7 +14,8 @@ K ?=
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  variables: PORT=8080 HOST=127.0.0.1 DATA=data (run, demo), K= (unit), ONLY= (bench), PYTHON=python3"
+	@echo "  variables: PORT=8080 HOST=127.0.0.1 DATA= (run, demo, up ...), PROFILE=server (demo, bench), SERVICE= (logs, restart),"
+	@echo "             K= (unit), SEED= MINUTES= (chaos), ONLY= (bench), PYTHON=python3"
 
 setup: .venv/ready  ## make the virtual environment from requirements.lock
 
@@ -72,8 +72,8 @@ postgres: setup  ## the services' tests once more, on Postgres
 faults: setup  ## what is promised while servers and processes are down, killed, rolled
 	@$(BIN)/python -m pytest tests-e2e/faults
 
-e2e: setup  ## only the journeys through the gateway
-	@$(BIN)/python -m pytest tests-e2e
+e2e: setup  ## only the journeys through the gateway, on both profiles
+	@$(BIN)/python -m pytest tests-e2e --ignore tests-e2e/faults
 
 chaos: setup  ## kill everything, again and again, while people use it; SEED=, MINUTES= (10)
 	@SEED=$(SEED) MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py

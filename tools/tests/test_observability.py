@@ -24,7 +24,7 @@ SERVICES = {"gateway", "auth", "user", "file", "catalog", "playlist", "library",
 def promtool(*arguments: str | Path) -> None:
     if not shutil.which("promtool"):
         if os.environ.get("CI"):
-            pytest.fail("promtool is missing: apt-get install prometheus")
+            pytest.fail("promtool is missing: apt-get install prometheus (.ci/run does it)")
         pytest.skip("promtool is not installed (apt-get install prometheus)")
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
