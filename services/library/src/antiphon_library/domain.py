@@ -1,6 +1,7 @@
 """What a listener keeps and plays: values and their rules. Nothing here reads or writes."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -88,7 +89,6 @@ class Credit:
     user_id: UUID
     track_id: UUID
     served_at: datetime
-    spent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,20 @@ def is_enough(listened_ms: int, duration_ms: int) -> bool:
     if duration_ms >= COUNTS_FROM_MS:
         return listened_ms >= COUNTS_FROM_MS
     return listened_ms >= max(1, -(-duration_ms * _COUNTS_FROM_PERCENT // 100))  # rounded up
+
+
+def pair_up(waiting: Iterable[Play], unspent: Iterable[Credit]) -> dict[UUID, UUID]:
+    """Which credit backs which play: of one listener and track the oldest the oldest, as they are given."""
+    proofs: defaultdict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
+    for credit in unspent:
+        proofs[credit.user_id, credit.track_id].append(credit.id)
+    iterators = {pair: iter(ids) for pair, ids in proofs.items()}
+    backed = {}
+    for play in waiting:
+        credit_id = next(iterators.get((play.user_id, play.report.track_id), iter(())), None)
+        if credit_id:
+            backed[play.report.play_id] = credit_id
+    return backed
 
 
 def check_started(started_at: datetime, now: datetime) -> None:

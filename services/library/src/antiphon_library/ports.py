@@ -1,6 +1,7 @@
 """What the inside of the library service needs from outside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,10 @@ from antiphon_library.domain import Count, CounterName, Credit, Item, Keep, Kind
 
 if TYPE_CHECKING:
     from antiphon_common.db import Database
+
+
+Pair = tuple[UUID, UUID]  # listener and track
+Step = tuple[CounterName, UUID]
 
 
 class Items(Protocol):
@@ -31,8 +36,8 @@ class Items(Protocol):
 class Keeps(Protocol):
     """All likes and saves."""
 
-    async def add(self, keep: Keep) -> None:
-        """Store a new one."""
+    async def add(self, keep: Keep) -> bool:
+        """Store a new one; false when it is there already."""
 
     async def remove(self, user_id: UUID, kind: Kind, item_id: UUID) -> bool:
         """Remove it; false when it was not there."""
@@ -50,14 +55,17 @@ class Plays(Protocol):
     async def find(self, play_id: UUID) -> Play | None:
         """The play, or none."""
 
-    async def waiting(self, user_id: UUID, track_id: UUID) -> Play | None:
-        """The oldest play that was long enough and has no credit yet."""
+    async def hold(self, pairs: Collection[Pair]) -> None:
+        """Nobody else matches plays and credits of these until the unit ends."""
 
-    async def add(self, play: Play) -> None:
-        """Store a new play. Raises `Conflict` when somebody else has just used its id."""
+    async def waiting(self, pairs: Collection[Pair]) -> Sequence[Play]:
+        """The plays that were long enough and have no credit yet, the oldest first."""
 
-    async def back(self, play_id: UUID, credit_id: UUID) -> None:
-        """Note that a credit backs this play."""
+    async def add(self, play: Play) -> bool:
+        """Store a new play; false when its id was used already."""
+
+    async def back(self, credits_: Mapping[UUID, UUID]) -> None:
+        """Note which credit backs which play."""
 
     async def note_recent(self, user_id: UUID, track_id: UUID, played_at: datetime) -> None:
         """Remember when a track was last played; an older time changes nothing."""
@@ -69,17 +77,14 @@ class Plays(Protocol):
 class Credits(Protocol):
     """Proofs of streaming."""
 
-    async def known(self, credit_id: UUID) -> bool:
-        """Whether this credit was seen before."""
+    async def unspent(self, pairs: Collection[Pair]) -> Sequence[Credit]:
+        """The credits that back no play yet, the oldest first."""
 
-    async def unspent(self, user_id: UUID, track_id: UUID) -> Credit | None:
-        """The oldest credit that backs no play yet."""
+    async def add(self, credits_: Sequence[Credit]) -> set[UUID]:
+        """Store those that were never seen before; their ids."""
 
-    async def add(self, credit: Credit) -> None:
-        """Store a new credit."""
-
-    async def spend(self, credit_id: UUID) -> None:
-        """Note that it backs a play."""
+    async def spend(self, credit_ids: Collection[UUID]) -> None:
+        """Note that these back a play."""
 
     async def erase(self, user_id: UUID) -> None:
         """Make the credits of a listener useless and nameless."""
@@ -88,22 +93,28 @@ class Credits(Protocol):
 class Counters(Protocol):
     """The counters of the tracks."""
 
-    async def add(self, name: CounterName, steps: Mapping[UUID, int]) -> Sequence[Count]:
-        """Add a step to each track's counter; what they are now."""
+    async def add(self, steps: Mapping[Step, int]) -> Sequence[tuple[CounterName, Count]]:
+        """Add to each of these counters; what they are now. Nobody else changes them until the unit ends."""
 
 
 class Listeners(Protocol):
-    """The accounts. Holding one serialises everything that one listener does."""
+    """The accounts. Many units may be at work for one, but only one that empties it, and then no other."""
 
-    async def hold(self, user_id: UUID) -> bool:
-        """Lock the account's row; whether the account still exists."""
+    async def enter(self, user_ids: Collection[UUID]) -> set[UUID]:
+        """Those of them that still exist; nobody empties or deletes them until the unit ends."""
+
+    async def hold(self, user_id: UUID) -> None:
+        """Be the only unit that is at work for this listener."""
 
     async def bury(self, user_id: UUID) -> None:
         """Leave the tombstone of a deleted account."""
 
 
 class Unit(Protocol):
-    """One transaction."""
+    """One transaction. `served` and `steps` are what `usecases.finish` does to credits and counters."""
+
+    served: list[Credit]
+    steps: Counter[Step]
 
     @property
     def items(self) -> Items: ...

@@ -1,20 +1,22 @@
 """Remembers libraries: rows in, dataclasses out."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import CursorResult, delete, func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.clock import Clock
-from antiphon_common.db import Database, get_locked, inbox, insert_for, is_conflict, outbox
-from antiphon_common.errors import Conflict
+from antiphon_common.db import Database, get_locked, hold, hold_all, inbox, insert_for, outbox
 from antiphon_contracts.event import Event
 from antiphon_library.domain import Context, Count, CounterName, Credit, Item, Keep, Kind, Play, Report
+from antiphon_library.ports import Pair, Step
 from antiphon_library.tables import (
     INBOX,
     OUTBOX,
@@ -26,8 +28,7 @@ from antiphon_library.tables import (
     PlayRow,
     RecentRow,
 )
-
-_AT_ONCE = 500
+from antiphon_library.usecases import finish
 
 
 class SqlItems:
@@ -58,10 +59,11 @@ class SqlKeeps:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, keep: Keep) -> None:
-        row = KeepRow(user_id=keep.user_id, kind=keep.kind, item_id=keep.item_id, kept_at=keep.kept_at)
-        self._session.add(row)
-        await self._session.flush()
+    async def add(self, keep: Keep) -> bool:
+        new = insert_for(self._session, KeepRow).values(
+            user_id=keep.user_id, kind=keep.kind, item_id=keep.item_id, kept_at=keep.kept_at
+        )
+        return await _is_new(self._session, new)
 
     async def remove(self, user_id: UUID, kind: Kind, item_id: UUID) -> bool:
         statement = delete(KeepRow).where(
@@ -95,36 +97,32 @@ class SqlPlays:
         row = await self._session.get(PlayRow, play_id)
         return _play(row) if row else None
 
-    async def waiting(self, user_id: UUID, track_id: UUID) -> Play | None:
+    async def hold(self, pairs: Collection[Pair]) -> None:
+        await hold_all(self._session, [("play", *pair) for pair in pairs])
+
+    async def waiting(self, pairs: Collection[Pair]) -> Sequence[Play]:
         query = (
             select(PlayRow)
-            .where(PlayRow.user_id == user_id, PlayRow.track_id == track_id)
+            .where(tuple_(PlayRow.user_id, PlayRow.track_id).in_(pairs))
             .where(PlayRow.enough, PlayRow.credit_id.is_(None))
             .order_by(PlayRow.started_at, PlayRow.id)
-            .limit(1)
         )
-        row = await self._session.scalar(query)
-        return _play(row) if row else None
+        return [_play(row) for row in await self._session.scalars(query)]
 
-    async def add(self, play: Play) -> None:
+    async def add(self, play: Play) -> bool:
         report, context = play.report, play.report.context
-        row = PlayRow(
+        new = insert_for(self._session, PlayRow).values(
             id=report.play_id, user_id=play.user_id, track_id=report.track_id, listened_ms=report.listened_ms,
             started_at=report.started_at, context_type=context.type if context else None,
             context_id=context.id if context else None, enough=play.enough, reported_at=play.reported_at,
             credit_id=play.credit_id,
         )  # fmt: skip
-        self._session.add(row)
-        try:
-            await self._session.flush()
-        except IntegrityError as error:
-            # Two listeners, who do not wait for each other, at the same moment.
-            if is_conflict(error, "play.id", "play_pkey"):
-                raise Conflict("play_id_taken", "This play id was used for another play.") from error
-            raise
+        return await _is_new(self._session, new)
 
-    async def back(self, play_id: UUID, credit_id: UUID) -> None:
-        await self._session.execute(update(PlayRow).where(PlayRow.id == play_id).values(credit_id=credit_id))
+    async def back(self, credits_: Mapping[UUID, UUID]) -> None:
+        for play_id, credit_id in credits_.items():
+            backed = update(PlayRow).where(PlayRow.id == play_id).values(credit_id=credit_id)
+            await self._session.execute(backed)
 
     async def note_recent(self, user_id: UUID, track_id: UUID, played_at: datetime) -> None:
         new = insert_for(self._session, RecentRow).values(
@@ -152,31 +150,26 @@ class SqlCredits:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def known(self, credit_id: UUID) -> bool:
-        return await self._session.get(CreditRow, credit_id) is not None
-
-    async def unspent(self, user_id: UUID, track_id: UUID) -> Credit | None:
+    async def unspent(self, pairs: Collection[Pair]) -> Sequence[Credit]:
         query = (
-            select(CreditRow)
-            .where(CreditRow.user_id == user_id, CreditRow.track_id == track_id, ~CreditRow.spent)
+            select(CreditRow.id, CreditRow.user_id, CreditRow.track_id, CreditRow.served_at)
+            .where(tuple_(CreditRow.user_id, CreditRow.track_id).in_(pairs), ~CreditRow.spent)
             .order_by(CreditRow.served_at, CreditRow.id)
-            .limit(1)
         )
-        row = await self._session.scalar(query)
-        if row is None or row.served_at is None:
-            return None
-        return Credit(row.id, user_id, track_id, row.served_at, row.spent)
+        return [Credit(*row) for row in await self._session.execute(query)]  # type: ignore[arg-type]
 
-    async def add(self, credit: Credit) -> None:
-        row = CreditRow(
-            id=credit.id, user_id=credit.user_id, track_id=credit.track_id, served_at=credit.served_at,
-            spent=credit.spent,
-        )  # fmt: skip
-        self._session.add(row)
-        await self._session.flush()
+    async def add(self, credits_: Sequence[Credit]) -> set[UUID]:
+        if not credits_:
+            return set()
+        rows = [{**asdict(credit), "spent": False} for credit in sorted(credits_, key=lambda each: each.id)]
+        new = insert_for(self._session, CreditRow).on_conflict_do_nothing().returning(CreditRow.id)
+        return set((await self._session.execute(new, rows)).scalars())
 
-    async def spend(self, credit_id: UUID) -> None:
-        await self._session.execute(update(CreditRow).where(CreditRow.id == credit_id).values(spent=True))
+    async def spend(self, credit_ids: Collection[UUID]) -> None:
+        if credit_ids:
+            await self._session.execute(
+                update(CreditRow).where(CreditRow.id.in_(credit_ids)).values(spent=True)
+            )
 
     async def erase(self, user_id: UUID) -> None:
         nameless = {"user_id": None, "track_id": None, "served_at": None, "spent": True}
@@ -189,7 +182,7 @@ class SqlCounters:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, name: CounterName, steps: Mapping[UUID, int]) -> Sequence[Count]:
+    async def add(self, steps: Mapping[Step, int]) -> Sequence[tuple[CounterName, Count]]:
         if not steps:
             return []
         new = insert_for(self._session, CounterRow)
@@ -199,32 +192,29 @@ class SqlCounters:
                 "value": CounterRow.value + new.excluded.value,
                 "revision": CounterRow.revision + 1,
             },
-        )
+        ).returning(CounterRow.name, CounterRow.track_id, CounterRow.value, CounterRow.revision)
         # In one order always, so that two units that change the same counters cannot wait for each other.
-        track_ids = sorted(steps)
-        rows = [{"track_id": key, "name": name, "value": steps[key], "revision": 1} for key in track_ids]
-        await self._session.execute(summed, rows)
-        counts: list[Count] = []
-        for start in range(0, len(track_ids), _AT_ONCE):
-            query = select(CounterRow.track_id, CounterRow.value, CounterRow.revision).where(
-                CounterRow.name == name, CounterRow.track_id.in_(track_ids[start : start + _AT_ONCE])
-            )
-            counts += [Count(*row) for row in await self._session.execute(query)]
-        return counts
+        rows = [
+            {"track_id": track_id, "name": name, "value": step, "revision": 1}
+            for (name, track_id), step in sorted(steps.items())
+        ]
+        counted = await self._session.execute(summed, rows)
+        return [(cast(CounterName, row[0]), Count(row[1], row[2], row[3])) for row in counted]
 
 
 class SqlListeners:
-    """`Listeners` in SQL."""
+    """`Listeners` in SQL. Only the deleted ones need a row."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def hold(self, user_id: UUID) -> bool:
-        # Only a row that exists can be locked.
-        new = insert_for(self._session, ListenerRow).values(user_id=user_id, deleted=False)
-        await self._session.execute(new.on_conflict_do_nothing())
-        row = await self._session.get_one(ListenerRow, user_id, with_for_update=True)
-        return not row.deleted
+    async def enter(self, user_ids: Collection[UUID]) -> set[UUID]:
+        await hold_all(self._session, [("listener", user_id) for user_id in user_ids], shared=True)
+        query = select(ListenerRow.user_id).where(ListenerRow.user_id.in_(user_ids), ListenerRow.deleted)
+        return set(user_ids) - set(await self._session.scalars(query))
+
+    async def hold(self, user_id: UUID) -> None:
+        await hold(self._session, "listener", user_id)
 
     async def bury(self, user_id: UUID) -> None:
         await self._session.merge(ListenerRow(user_id=user_id, deleted=True))
@@ -242,10 +232,12 @@ class SqlUnit:
         self.credits = SqlCredits(session)
         self.counters = SqlCounters(session)
         self.listeners = SqlListeners(session)
+        self.served: list[Credit] = []
+        self.steps: Counter[Step] = Counter()
         self.announced = False
 
     async def announce(self, *events: Event) -> None:
-        self.announced = True
+        self.announced = self.announced or bool(events)
         await outbox.announce(self._session, OUTBOX, events, self._clock)
 
     async def first_time(self, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
@@ -258,8 +250,15 @@ async def unit_of_work(database: Database, clock: Clock, relay: outbox.Relay) ->
     async with database.write() as session:
         unit = SqlUnit(session, clock)
         yield unit
+        await finish(unit)
     if unit.announced:
         relay.wake()
+
+
+async def _is_new(session: AsyncSession, insert: "postgresql.Insert | sqlite.Insert") -> bool:
+    # Waits for whoever is about to insert the same, and sees what became of it.
+    done = await session.execute(insert.on_conflict_do_nothing())
+    return cast("CursorResult[object]", done).rowcount > 0
 
 
 def _item(row: ItemRow) -> Item:

@@ -103,7 +103,7 @@ class CounterRow(Base):
 
 
 class ListenerRow(Base):
-    """An account that has done something here, to be locked; or the tombstone of one."""
+    """The tombstone of an account (`deleted`; older versions had a row for the others, too)."""
 
     __tablename__ = "listener"
 

@@ -1,10 +1,13 @@
 """What changes a library. Each function receives an open unit; the caller commits.
 
-Whatever concerns one listener begins by holding that listener, so it happens one after the other; a counter
-is changed in the transaction of its set and announced as an absolute value.
+What units of one listener do goes on side by side; only forgetting holds the listener alone. A play and what
+vouches for it meet under a lock of their own. A counter is changed in the transaction of its set, as the last
+act (`finish`), and announced as an absolute value.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,6 +32,7 @@ from antiphon_library.domain import (
     check_started,
     is_enough,
     may_see,
+    pair_up,
 )
 from antiphon_library.ports import Unit
 
@@ -40,23 +44,25 @@ async def keep_item(
 
     Raises `NotFound` for what the user cannot see, whether or not it exists.
     """
-    await _hold(unit, user.user_id)
+    await _enter(unit, user)
     known = await unit.keeps.find(user.user_id, kind, item_id)
     if known:
         return known, False
     await _visible(unit, user, kind, item_id)
     keep = Keep(user.user_id, kind, item_id, kept_at=now)
-    await unit.keeps.add(keep)
+    if not await unit.keeps.add(keep):
+        # The same request, twice at once.
+        return await unit.keeps.find(user.user_id, kind, item_id) or keep, False
     if kind == "track":
-        await _count(unit, "likes", {item_id: 1})
+        unit.steps["likes", item_id] += 1
     return keep, True
 
 
 async def drop_item(unit: Unit, user: Principal, kind: Kind, *, item_id: UUID) -> None:
     """Take a like or save back; that it is not there is no error."""
-    await _hold(unit, user.user_id)
+    await _enter(unit, user)
     if await unit.keeps.remove(user.user_id, kind, item_id) and kind == "track":
-        await _count(unit, "likes", {item_id: -1})
+        unit.steps["likes", item_id] -= 1
 
 
 async def report_play(unit: Unit, user: Principal, report: Report, *, now: datetime) -> Play:
@@ -65,52 +71,59 @@ async def report_play(unit: Unit, user: Principal, report: Report, *, now: datet
     The same report again answers what became of the first. Raises `Conflict` when the play id was used for
     another report, `NotFound` for a track the user cannot see, `Invalid` for an impossible time.
     """
-    await _hold(unit, user.user_id)
+    await _enter(unit, user)
     known = await unit.plays.find(report.play_id)
     if known:
-        if known.user_id != user.user_id or known.report != report:
-            raise Conflict("play_id_taken", "This play id was used for another play.")
-        return known
+        return _same(known, user, report)
     track = await _visible(unit, user, "track", report.track_id)
     check_started(report.started_at, now)
     enough = is_enough(report.listened_ms, track.duration_ms or 0)
-    credit = await unit.credits.unspent(user.user_id, report.track_id) if enough else None
-    play = Play(user.user_id, report, enough, reported_at=now, credit_id=credit.id if credit else None)
-    await unit.plays.add(play)
-    if enough:
-        await unit.plays.note_recent(user.user_id, report.track_id, report.started_at)
-    if credit:
-        await unit.credits.spend(credit.id)
-        await _count(unit, "plays", {report.track_id: 1})
-    return play
+    play = Play(user.user_id, report, enough, reported_at=now)
+    if not await unit.plays.add(play):
+        # Somebody else used the id a moment ago: most likely this very request, sent twice.
+        return _same(await unit.plays.find(report.play_id), user, report)
+    if not enough:
+        return play
+    await unit.plays.note_recent(user.user_id, report.track_id, report.started_at)
+    backed = await _match(unit, [(user.user_id, report.track_id)])
+    return replace(play, credit_id=backed.get(report.play_id))
 
 
 async def clear_history(unit: Unit, user: Principal) -> None:
     """Forget everything a listener played. What is forgotten is no longer counted either."""
-    await _hold(unit, user.user_id)
+    await _enter(unit, user, alone=True)
     await _forget_plays(unit, user.user_id)
 
 
 async def apply_credit(unit: Unit, event: AudioServed) -> None:
-    """Stream vouches for one play: back the oldest one that waits, or wait for one."""
-    alive = await unit.listeners.hold(event.user_id)
-    if not alive or await unit.credits.known(event.subject):
-        return
-    play = await unit.plays.waiting(event.user_id, event.track_id)
-    credit = Credit(event.subject, event.user_id, event.track_id, event.served_at, spent=play is not None)
-    await unit.credits.add(credit)
-    if play:
-        await unit.plays.back(play.report.play_id, credit.id)
-        await _count(unit, "plays", {event.track_id: 1})
+    """Stream vouches for one play: at the end of the unit it backs the oldest one that waits, or waits."""
+    unit.served.append(Credit(event.subject, event.user_id, event.track_id, event.served_at))
 
 
 async def erase_account(unit: Unit, event: AccountDeleted) -> None:
     """Forget a listener and correct the counters. The tombstone stays, so that nothing comes back."""
     await unit.listeners.hold(event.subject)
-    liked = await unit.keeps.clear(event.subject)
-    await _count(unit, "likes", dict.fromkeys(liked, -1))
+    for track_id in await unit.keeps.clear(event.subject):
+        unit.steps["likes", track_id] -= 1
     await _forget_plays(unit, event.subject)
     await unit.listeners.bury(event.subject)
+
+
+async def finish(unit: Unit) -> None:
+    """The last act of every unit, because others may wait for what it locks: first credits, then counters.
+
+    It holds everything of one kind at once and in one order, so that no two units wait for each other.
+    """
+    served = {credit.id: credit for credit in unit.served}
+    unit.served.clear()
+    if served:
+        alive = await unit.listeners.enter({credit.user_id for credit in served.values()})
+        new = await unit.credits.add([credit for credit in served.values() if credit.user_id in alive])
+        await _match(unit, {(served[key].user_id, served[key].track_id) for key in new})
+    steps = {key: step for key, step in unit.steps.items() if step}
+    unit.steps.clear()
+    counts = await unit.counters.add(steps)
+    await unit.announce(*(counted(name, count) for name, count in counts))
 
 
 async def apply_track(unit: Unit, event: TrackChanged) -> None:
@@ -184,8 +197,10 @@ def counted(name: CounterName, count: Count) -> TrackLikesCounted | TrackPlaysCo
     return TrackPlaysCounted(subject=count.track_id, revision=count.revision, play_count=count.value)
 
 
-async def _hold(unit: Unit, user_id: UUID) -> None:
-    if not await unit.listeners.hold(user_id):
+async def _enter(unit: Unit, user: Principal, *, alone: bool = False) -> None:
+    if alone:
+        await unit.listeners.hold(user.user_id)
+    if not await unit.listeners.enter([user.user_id]):
         # The token outlives its account by some minutes; nothing may be left behind it.
         raise Unauthenticated("account_deleted", "This account was deleted.")
 
@@ -197,15 +212,30 @@ async def _visible(unit: Unit, user: Principal, kind: Kind, item_id: UUID) -> It
     return item
 
 
-async def _count(unit: Unit, name: CounterName, steps: Mapping[UUID, int]) -> None:
-    counts = await unit.counters.add(name, steps)
-    await unit.announce(*(counted(name, count) for count in counts))
+def _same(known: Play | None, user: Principal, report: Report) -> Play:
+    if known is None or known.user_id != user.user_id or known.report != report:
+        raise Conflict("play_id_taken", "This play id was used for another play.")
+    return known
+
+
+async def _match(unit: Unit, pairs: Collection[tuple[UUID, UUID]]) -> dict[UUID, UUID]:
+    """Let credits back plays of these listeners and tracks; the credit of each play that counts from now."""
+    await unit.plays.hold(pairs)
+    waiting = await unit.plays.waiting(pairs)
+    backed = pair_up(waiting, await unit.credits.unspent(pairs) if waiting else [])
+    await unit.plays.back(backed)
+    await unit.credits.spend(backed.values())
+    unit.steps.update(
+        Counter(("plays", play.report.track_id) for play in waiting if play.report.play_id in backed)
+    )
+    return backed
 
 
 async def _forget_plays(unit: Unit, user_id: UUID) -> None:
     lost = await unit.plays.clear(user_id)
     await unit.credits.erase(user_id)
-    await _count(unit, "plays", {track_id: -number for track_id, number in lost.items()})
+    for track_id, number in lost.items():
+        unit.steps["plays", track_id] -= number
 
 
 async def _apply(unit: Unit, item: Item) -> None:

@@ -327,7 +327,7 @@ async def test_a_listener_who_kept_very_much_can_be_forgotten(
     async with database.write() as session:
         await session.execute(insert(KeepRow), [{**like, "item_id": track_id} for track_id in track_ids])
     async with open_unit() as unit:
-        await unit.counters.add("likes", dict.fromkeys(track_ids, 1))
+        unit.steps.update({("likes", track_id): 1 for track_id in track_ids})
     async with open_unit() as unit:
         await usecases.erase_account(unit, AccountDeleted(subject=PEOPLE[0].user_id, revision=2))
     async with database.read() as connection:

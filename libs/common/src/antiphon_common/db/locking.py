@@ -7,6 +7,7 @@ other.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -26,13 +27,25 @@ async def hold(session: AsyncSession, *name: object) -> None:
 
     For what has no row, or none yet. Names are of one service: the schema is part of them.
     """
-    if has_one_writer(session):
+    await hold_all(session, [name])
+
+
+async def hold_all(
+    session: AsyncSession, names: Iterable[tuple[object, ...]], *, shared: bool = False
+) -> None:
+    """Hold several names, always in the same order; what is `shared` others may hold so, too."""
+    digests = sorted({_digest(name) for name in names})
+    if has_one_writer(session) or not digests:
         return
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    # The rows of an array come in its order.
+    statement = f"SELECT {function}(hashtext(current_schema()), n) FROM unnest(CAST(:names AS int[])) AS n"  # noqa: S608 - no value is in it
+    await session.execute(text(statement), {"names": digests})
+
+
+def _digest(name: tuple[object, ...]) -> int:
     digest = hashlib.blake2b(" ".join(map(str, name)).encode(), digest_size=4).digest()
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtext(current_schema()), :name)"),
-        {"name": int.from_bytes(digest, "big", signed=True)},
-    )
+    return int.from_bytes(digest, "big", signed=True)
 
 
 async def get_locked(session: AsyncSession, kind: type[Row], key: Any) -> Row | None:
