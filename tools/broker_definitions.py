@@ -58,7 +58,9 @@ def definitions() -> dict[str, Any]:
         "users": [
             {"name": name, "password_hash": "", "hashing_algorithm": HASHING, "tags": ""} for name in users
         ],
-        "permissions": [{"user": name, "vhost": VHOST, **asdict(rights(name))} for name in users],
+        "permissions": [
+            {"user": name, "vhost": VHOST, **asdict(rights(name, copies=name == CONSUMER))} for name in users
+        ],
         "topic_permissions": [each for name in users for each in _topic_permissions(name, consume)],
     }
 
@@ -72,7 +74,8 @@ def _bindings(part: Topology) -> Iterator[Mapping[str, Any]]:
 
 
 def _topic_permissions(name: str, consume: Mapping[str, Sequence[str]]) -> Iterator[Mapping[str, Any]]:
-    for each in topic_rights(name, consume.get(name, ())):
+    # Gateways that share no cache have a queue each (GATEWAY_QUEUE).
+    for each in topic_rights(name, consume.get(name, ()), copies=name == CONSUMER):
         yield {"user": name, "vhost": VHOST, **asdict(each)}
 
 

@@ -55,7 +55,7 @@ def _as(url: str, name: str) -> str:
 
 @pytest.fixture(params=["", "4"], ids=["rabbitmq", "rabbitmq4"])
 async def users(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Users]:
-    """What an operator makes: exchanges, queues, and two users with their rights."""
+    """What an operator makes: exchanges, queues, and two users with their rights; the taker has copies."""
     flavour: str = request.param
     amqp_url: str = request.getfixturevalue(f"amqp{flavour}_url")
     maker, taker = _name(), _name()
@@ -68,8 +68,8 @@ async def users(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterat
         await operator.declare(topology.of_publisher(name))
         await operator.declare(topology.of_consumer(name, types))
         _request("PUT", f"{api}/users/{name}", {"password": f"secret-of-{name}", "tags": ""})
-        _request("PUT", f"{api}/permissions/{vhost}/{name}", asdict(rights(name)))
-        for each in topic_rights(name, types):
+        _request("PUT", f"{api}/permissions/{vhost}/{name}", asdict(rights(name, copies=name == taker)))
+        for each in topic_rights(name, types, copies=name == taker):
             _request("PUT", f"{api}/topic-permissions/{vhost}/{name}", asdict(each))
     await operator.stop()
     yield Users(maker, taker, _as(amqp_url, maker), _as(amqp_url, taker), amqp_url)
@@ -118,6 +118,26 @@ async def test_a_service_publishes_consumes_retries_and_refills_with_its_own_use
         assert await taker.redrive(users.taker, [letter.id]) == 1
         await letters(taker, users.taker, 1)
         assert await taker.discard(users.taker, None) == 1
+
+
+async def test_a_copy_of_a_service_may_have_a_queue_of_its_own_where_the_service_has_copies(
+    users: Users,
+) -> None:
+    copy, inbox = f"{users.taker}-2", Inbox(bad=RuntimeError())
+    async with opened(users.maker_url) as maker, opened(users.taker_url) as taker:
+        await taker.consume(copy, [f"{users.maker}.changed"], inbox)
+        await maker.publish([users.event(value="a"), users.event(value="bad")])
+        await maker.send(copy, [users.event(value="refill")])
+        assert sorted(await inbox.holds(2)) == ["a", "refill"]
+        [letter] = await letters(taker, copy, 1)
+        assert await taker.redrive(copy, [letter.id]) == 1
+        await letters(taker, copy, 1)
+        for other in (f"{users.taker}2", f"{users.maker}-2"):
+            with pytest.raises(Forbidden, match="bus_forbidden"):
+                await taker.bind(other, [f"{users.maker}.changed"])
+        with pytest.raises(Forbidden, match="bus_forbidden"):
+            await maker.bind(f"{users.maker}-2", [f"{users.taker}.replied"])
+        assert await refused(users.maker_url, lambda c: c.queue_purge(copy))
 
 
 async def test_a_service_cannot_publish_what_is_anothers_to_say(users: Users) -> None:
