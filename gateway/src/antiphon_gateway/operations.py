@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from importlib.metadata import version
 
 import orjson
 
@@ -11,7 +12,7 @@ from antiphon_gateway.revocations import Revocations
 from antiphon_gateway.stores import Stores
 from antiphon_gateway.upstream import Upstreams
 
-VERSION = "0.1.0"
+VERSION = version("antiphon-gateway")
 _JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 _KEPT_SECONDS = 1.0
 

@@ -1,6 +1,7 @@
 """What the gateway answers itself."""
 
 import asyncio
+from importlib.metadata import version
 
 import pytest
 
@@ -9,7 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_it_lives_and_says_its_version(site) -> None:
     assert (await site.get("/healthz")).json() == {"status": "ok"}
-    assert (await site.get("/version")).json() == {"version": "0.1.0"}
+    assert (await site.get("/version")).json() == {"version": version("antiphon-gateway")}
 
 
 async def test_the_address_in_a_browser_leads_to_the_docs(site) -> None:

@@ -156,11 +156,14 @@ _NOTHING = _Nothing()
 
 def _registry(service: str) -> "CollectorRegistry":
     import platform  # noqa: PLC0415 - only where metrics are on
+    from importlib.metadata import version  # noqa: PLC0415
 
     from prometheus_client import CollectorRegistry, Info, ProcessCollector  # noqa: PLC0415
 
     registry = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=registry)
     info = Info("antiphon_build", "What runs here", registry=registry)
-    info.info({"service": service, "version": "0.1.0", "python": platform.python_version()})
+    info.info(
+        {"service": service, "version": version("antiphon-common"), "python": platform.python_version()}
+    )
     return registry

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from antiphon_common.bus import Bus, Unroutable, open_bus, topology
+from antiphon_common.bus.amqp import AmqpBus
 from antiphon_common.bus.link import Link
 from antiphon_common.errors import Conflict, ServiceError, Unavailable
 from antiphon_common.schemes import WrongUrl
@@ -214,11 +215,12 @@ async def test_a_message_that_reaches_no_queue_is_not_published_and_the_others_o
 
 
 async def test_a_deleted_binding_under_load_is_made_again_and_nothing_confirmed_is_lost(
-    amqp_url: str, operator: Link, monkeypatch: pytest.MonkeyPatch
+    amqp_url: str, operator: Link
 ) -> None:
-    monkeypatch.setattr("antiphon_common.bus.subscription._DECLARE_SECONDS", 0.5)
     inbox, confirmed = Inbox(), []
-    async with opened(amqp_url) as bus:
+    bus = AmqpBus(amqp_url, declare_seconds=0.5)
+    await bus.start()
+    try:
         await bus.consume("one", CHANGES, inbox)
         refused = 0
         for number in range(400):
@@ -232,6 +234,8 @@ async def test_a_deleted_binding_under_load_is_made_again_and_nothing_confirmed_
                 await asyncio.sleep(0.02)
         assert 0 < refused < 200
         assert await inbox.holds(len(confirmed)) == confirmed
+    finally:
+        await bus.stop()
 
 
 async def test_a_deleted_queue_is_noticed_and_made_again(amqp_url: str, operator: Link) -> None:

@@ -78,7 +78,10 @@ class Bus(Protocol):
         """Put messages into one consumer's queue only (to refill a projection)."""
 
     async def bind(self, consumer: str, types: Sequence[str]) -> None:
-        """Make a durable queue for these event types and no others, and handle nothing yet.
+        """Make a durable queue for these event types, and handle nothing yet.
+
+        What the same bus bound it to before and does not name now is unbound; what an earlier version of the
+        consumer was bound to may stay (`amqp:`).
 
         What is published before a consumer's first binding never reaches it, so a platform binds all of its
         consumers before it starts the first publisher.

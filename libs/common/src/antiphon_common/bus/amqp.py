@@ -20,6 +20,8 @@ from antiphon_common.bus.subscription import Subscription
 from antiphon_common.errors import Forbidden, NotFound, Unavailable
 from antiphon_common.schemes import WrongUrl
 
+_DECLARE_SECONDS = 10.0
+
 
 class AmqpBus:
     """One service's handle on the broker: a connection to publish on, and one to consume on.
@@ -28,8 +30,9 @@ class AmqpBus:
     acknowledgements.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, declare_seconds: float = _DECLARE_SECONDS) -> None:
         quiet()
+        self._declare_seconds = declare_seconds
         self._url = url
         self._sending = Link(url, "publish")
         self._receiving = Link(url, "consume")
@@ -80,8 +83,9 @@ class AmqpBus:
             await self.bind(consumer, types)
 
         subscription = Subscription(
-            consumer, self._receiving, handler, prepare=prepare, outgoing=self._outgoing
-        )
+            consumer, self._receiving, handler, prepare=prepare, outgoing=self._outgoing,
+            declare_seconds=self._declare_seconds,
+        )  # fmt: skip
         self._subscriptions[consumer] = subscription
         await subscription.start()
 

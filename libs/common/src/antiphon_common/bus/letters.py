@@ -16,7 +16,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from antiphon_common.bus import DeadLetter, topology
-from antiphon_common.bus.link import CALL_SECONDS, Link, translated
+from antiphon_common.bus.link import CALL_SECONDS, Link, Translated
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.errors import NotFound, Unavailable
 
@@ -79,7 +79,7 @@ class Letters:
         channel = await self._link.channel()
         reading = _Reading(channel, queue, count if limit is None else min(count, limit))
         try:
-            with translated():
+            with Translated():
                 yield reading
         finally:
             with contextlib.suppress(Exception, asyncio.CancelledError):

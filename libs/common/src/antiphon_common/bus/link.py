@@ -28,7 +28,7 @@ CALL_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 5
 
 
-class translated:  # noqa: N801 - reads like the function it is
+class Translated:
     """Turns the library's ways of saying "not now" into `Unavailable`, what people must mend into a sentence.
 
     A connection that goes down ends the calls on it with `CancelledError`; only one of ours passes.
@@ -132,7 +132,7 @@ class Link:
 
     async def channel(self, *, confirms: bool = False) -> Channel:
         """A new channel. Raises `Unavailable` within five seconds when the broker does not answer."""
-        with translated():
+        with Translated():
             async with asyncio.timeout(CONNECT_SECONDS):
                 connection = await self._connected()
                 transport = connection.transport
@@ -182,7 +182,7 @@ class Link:
     async def brief(self) -> AsyncIterator[Channel]:
         """A channel for a few calls, which together take five seconds at most."""
         channel = await self.channel()
-        with translated():
+        with Translated():
             async with asyncio.timeout(CALL_SECONDS):
                 yield channel
                 await channel.close()

@@ -8,7 +8,7 @@ import aiormq
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus.link import Link, translated
+from antiphon_common.bus.link import Link, Translated
 from antiphon_common.errors import Unavailable
 
 _PUBLISH_SECONDS = 5.0
@@ -63,7 +63,7 @@ class Outgoing:
             if isinstance(result, aiormq.exceptions.PublishError):
                 returned.append(index)
             elif isinstance(result, BaseException):
-                with translated():
+                with Translated():
                     raise result
         return returned
 

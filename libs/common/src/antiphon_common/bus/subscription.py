@@ -22,13 +22,12 @@ from pamqp.commands import Basic
 
 from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, Handler, NotNow, topology
 from antiphon_common.bus.judging import Verdict, judge
-from antiphon_common.bus.link import CALL_SECONDS, Link, translated
+from antiphon_common.bus.link import CALL_SECONDS, Link, Translated
 from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.errors import ServiceError, Unavailable
 
 _AT_ONCE = 250
 _PREFETCH = 2 * _AT_ONCE
-_DECLARE_SECONDS = 10.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 # A postponed message is on its way back for a moment in which no queue counts it.
 _RETURN_SECONDS = 5.0
@@ -47,12 +46,14 @@ class Subscription:
         *,
         prepare: Callable[[], Awaitable[None]],
         outgoing: Outgoing,
+        declare_seconds: float,
     ) -> None:
         self._consumer = consumer
         self._link = link
         self._handler = handler
         self._prepare = prepare
         self._outgoing = outgoing
+        self._declare_seconds = declare_seconds
         self._trouble: ServiceError | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -87,7 +88,7 @@ class Subscription:
         channel = self._channel
         if channel is None:
             return 0
-        with contextlib.suppress(ServiceError), translated():
+        with contextlib.suppress(ServiceError), Translated():
             # What the broker sent us before it answers this has arrived by then.
             await channel.flow(active=True, timeout=CALL_SECONDS)
         return self._unsettled
@@ -130,7 +131,7 @@ class Subscription:
         channel.on_consumer_cancel_callbacks.add(lambda _: arrived.put_nowait(None))
         guard = asyncio.create_task(self._declare_again(), name=f"declare-{self._consumer}")
         try:
-            with translated():
+            with Translated():
                 await self._listen(channel)
         finally:
             guard.cancel()
@@ -140,7 +141,7 @@ class Subscription:
     async def _declare_again(self) -> None:
         """Nobody tells when a binding is deleted; making it again when it is there costs nothing."""
         while True:
-            await asyncio.sleep(_DECLARE_SECONDS)
+            await asyncio.sleep(self._declare_seconds)
             with contextlib.suppress(ServiceError):
                 await self._prepare()
 

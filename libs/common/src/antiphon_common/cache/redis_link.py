@@ -3,7 +3,7 @@
 A client of our own on hiredis, because the gateway asks Redis for every request and the usual client costs
 fifteen times as much.
 
-Failure policy: while Redis cannot be used, `ask` raises `Unavailable` at once. An answer that is 40 to 60
+Failure policy: while Redis cannot be used, `ask` raises `Unavailable` at once. An answer that is 60 to 90
 ms late means that Redis is frozen or gone: all who wait are told so, and the connection is given up. A new
 one is tried for in the background, at least once in one and a half seconds, and is used only after Redis
 has let us in and answered on it. So an outage costs those who asked in its first moment a few tens of

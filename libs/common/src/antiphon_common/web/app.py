@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -61,7 +62,7 @@ def service_app(
     app = FastAPI(
         title=title,
         description=description,
-        version="0.1.0",
+        version=version("antiphon-common"),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
