@@ -78,7 +78,8 @@ e2e: setup  ## only the journeys through the gateway, on both profiles
 chaos: setup  ## kill everything, again and again, while people use it; SEED=, MINUTES= (10)
 	@SEED=$(SEED) MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py
 
-bench: setup  ## measure the figures of docs/performance.md; ONLY= selects one
+bench: setup  ## measure the figures of docs/performance.md; PROFILE=server: on real servers; ONLY= selects one
+	@$(if $(filter server,$(PROFILE)),$(PYTHON) tools/servers install)
 	@$(BIN)/python -m bench
 
 servers:  ## install and start real servers on 127.0.0.1 without Docker; `python3 tools/servers --help`

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _stack import Person, PlatformProcess, make_audio
+from bench._stack import Person, PlatformProcess, make_audio
 
 ROUNDS, SECONDS = 12, 240
 TARGET_SECONDS = 3.0

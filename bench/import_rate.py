@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from _stack import PASSWORD, Person, PlatformProcess, antiphon, make_audio
-
 from antiphon_file.adapters.pool import ReaderPool
 from antiphon_file.adapters.reader import ChildReader
+from bench._stack import PASSWORD, Person, PlatformProcess, antiphon, make_audio
 
 FILES, SECONDS, ROUNDS, CHILDREN = 24, 120, 3, 2
 TARGET_RATIO = 0.7

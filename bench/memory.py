@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 import psutil
-from _stack import Person, PlatformProcess, make_audio
+
+from bench._stack import Person, PlatformProcess, make_audio
 
 MB = 1024 * 1024
 PIECES, PIECE = 5, 200 * MB

@@ -1,9 +1,9 @@
 """Events on Postgres and RabbitMQ: what windows, batches and an outbox cost, each against its simple form.
 
-Needs POSTGRES_URL, AMQP_URL and RABBITMQ_API of servers that may be filled (`make servers`), and uses a database
-and a virtual host of its own. Three ratios, each the median of rounds in which both forms take their turn:
-draining the outbox against one confirm at a time, a batched consumer against a transaction a message, and writes
-with an outbox row against plain writes. `EVENTS` (2,000) and `ROUNDS` (5) change the size.
+Both servers sync to disk, as they do for an operator: that is what a confirm and a transaction wait for. Three
+ratios, each the median of rounds in which both forms take their turn: draining the outbox against one confirm at
+a time, a batched consumer against a transaction a message, and writes with an outbox row against plain writes.
+`EVENTS` (2,000) and `ROUNDS` (5) change the size.
 """
 
 import asyncio
@@ -12,20 +12,19 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from antiphon_common.bus import Envelope, Handler, open_bus
 from antiphon_common.db import Database
-from antiphon_common.testing import isolation
+from antiphon_common.testing.isolation import amqp_vhost, postgres_database
 from antiphon_common.testing.suites.events import Changed, changed
 from antiphon_common.testing.suites.outbox import CLOCK, METADATA, OUTBOX, Service, Unit
+from bench._stack import servers
 
 COUNT = int(os.environ.get("EVENTS", "2000"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SERVERS = ("POSTGRES_URL", "AMQP_URL", "RABBITMQ_API")
 
 Timed = Callable[[], Awaitable[float]]
 
@@ -39,8 +38,9 @@ async def timed(work: Awaitable[object]) -> float:
 class Bench:
     """One service to measure."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, database_url: str, bus_url: str) -> None:
+        self._bus_url = bus_url
+        self.service = Service(Database(database_url), open_bus(bus_url))
 
     async def empty(self) -> None:
         async with self.service.database.write() as session:
@@ -92,7 +92,7 @@ class Bench:
         await self.service.bus.publish([Envelope.of(changed(str(n)), CLOCK) for n in range(COUNT)])
         handler = consumer.handle if together else alone(consumer.handle)
         started = time.perf_counter()
-        bus = open_bus(os.environ["BENCH_BUS"])
+        bus = open_bus(self._bus_url)
         await bus.start()
         await bus.consume("bench", [Changed.type], handler)
         while await self.effects() < COUNT:
@@ -154,13 +154,12 @@ async def prepare(session: AsyncSession) -> None:
 
 
 async def measure(database_url: str, bus_url: str) -> bool:
-    os.environ["BENCH_BUS"] = bus_url
-    service = Service(Database(database_url), open_bus(bus_url))
+    bench = Bench(database_url, bus_url)
+    service = bench.service
     await service.bus.start()
     async with service.database.write() as session:
         await prepare(session)
     await service.bus.bind("bench", [Changed.type])
-    bench = Bench(service)
     results = [
         await compare(bench, "batched consumer / a transaction a message",
                       lambda: bench.consume(together=True), lambda: bench.consume(together=False), target=3.5),
@@ -177,16 +176,10 @@ async def measure(database_url: str, bus_url: str) -> bool:
     return all(results)
 
 
-def main() -> int:
-    """Measure in places of its own, removed afterwards."""
-    if missing := [name for name in SERVERS if not os.environ.get(name)]:
-        print(f"skipped: {', '.join(missing)} not set (make servers, tools/servers env)")
-        return 0
-    with ExitStack() as stack:
-        database = stack.enter_context(isolation.postgres_database(os.environ["POSTGRES_URL"]))
-        bus = stack.enter_context(isolation.amqp_vhost(os.environ["AMQP_URL"], os.environ["RABBITMQ_API"]))
-        return 0 if asyncio.run(measure(database, bus)) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with (
+        servers("postgres", "rabbitmq") as urls,
+        postgres_database(urls["POSTGRES_URL"]) as database,
+        amqp_vhost(urls["AMQP_URL"], urls["RABBITMQ_API"]) as bus,
+    ):
+        sys.exit(0 if asyncio.run(measure(database, bus)) else 1)

@@ -1,7 +1,6 @@
 """Search in 200,000 tracks of Elasticsearch through the gateway: p95 at most 90 ms at 8 clients, misspelt and unfinished.
 
-A platform on servers of its own is started (`SEARCH_PORT`, 8600 and 300 above it must be free). The documents
-(`ROWS`) are written straight into search's tables and the index is made of them by `reindex`, whose rate is
+The documents (`ROWS`) are written straight into search's tables and the index is made of them by `reindex`, whose rate is
 printed too. Words follow Zipf's law, so that some beginnings match tens of thousands of tracks. No question is
 asked twice, and the gateway's limits are out of the way. `TARGET=http://host:port` measures a stack (or a search
 service) that is already there and filled like this.
@@ -21,40 +20,14 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from _stack import PlatformProcess  # noqa: F401 - puts the journeys' helpers on the path
-from e2e_support.server_platform import ServerPlatform
+
+from bench._stack import ServerPlatform, server_platform
 
 ROWS = int(os.environ.get("ROWS", "200000"))
-PORT = int(os.environ.get("SEARCH_PORT", "8600"))
-CLIENTS, QUESTIONS, WARM_UP, TARGET_MS = 8, 1200, 300, 90.0
+QUESTIONS = int(os.environ.get("QUESTIONS", "1200"))
+CLIENTS, WARM_UP, TARGET_MS = 8, 300, 90.0
 WORDS = 60_000
-CONSONANTS = [
-    "b",
-    "c",
-    "d",
-    "f",
-    "g",
-    "h",
-    "j",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "t",
-    "v",
-    "w",
-    "z",
-    "st",
-    "tr",
-    "br",
-    "ch",
-    "sh",
-    "th",
-    "gr",
-]
+CONSONANTS = ["b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "st", "tr", "br", "ch", "sh", "th", "gr"]
 VOWELS = ["a", "e", "i", "o", "u", "ai", "ou", "ea"]
 
 
@@ -116,23 +89,7 @@ async def fill(platform: ServerPlatform, library: Library) -> None:
     own = platform.environment("search")
     url = own["SEARCH_DATABASE_URL"].replace("+asyncpg", "")
     owner = UUID(int=1)
-    columns = [
-        "id",
-        "kind",
-        "revision",
-        "deleted",
-        "owner_id",
-        "public",
-        "title",
-        "artists",
-        "extra",
-        "genres",
-        "year",
-        "popularity",
-        "shown",
-        "version",
-        "dirty",
-    ]
+    columns = ["id", "kind", "revision", "deleted", "owner_id", "public", "title", "artists", "extra", "genres", "year", "popularity", "shown", "version", "dirty"]
     rows = [
         (
             UUID(int=random.Random(number).getrandbits(128)), "track", 1, False, owner, True, track.title,
@@ -200,7 +157,7 @@ async def main() -> int:
     library = Library()
     if target := os.environ.get("TARGET"):
         return 0 if await report(target, urlsplit(target).netloc, library) else 1
-    with ServerPlatform(port=PORT) as platform:
+    with server_platform() as platform:
         await fill(platform, library)
         await report(platform.address("search"), "service", library)
         return 0 if await report(platform.url, "gateway", library) else 1

@@ -1,13 +1,12 @@
 """256 KiB random ranges of an object, 32 connections: stream reading from S3, beside nginx proxying the same store.
 
 nginx is given a presigned address, as an operator without stream would do it; boto3 in threads is what stream
-would be with the usual library. One core for whoever answers, the other for the load and the store; rounds alternate,
-medians are compared. Target: without its cache at least 0.60 of nginx (the cache holds the whole file when it is on).
-Wants `S3_URL=s3://key:secret@?endpoint=...&region=...`: `eval "$(make servers)"` or the like.
+would be with the usual library. One core for whoever answers, the other for the load; the store (versitygw) takes
+what is left of both. Rounds alternate, medians are compared. Target: without its cache at least 0.60 of nginx (the
+cache holds the whole file when it is on).
 """
 
 import asyncio
-import os
 import random
 import shutil
 import statistics
@@ -20,9 +19,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import ranges
-from ranges import CONNECTIONS, RANGE, ROUNDS, SIZE, free_port, load, process
-
 from antiphon_common.blobs.s3 import S3Blobs
 from antiphon_common.blobs.s3.address import Address
 from antiphon_common.blobs.s3.writing import Writer
@@ -30,6 +26,9 @@ from antiphon_common.clock import SystemClock
 from antiphon_common.db.migrations import migrate
 from antiphon_common.testing.isolation import s3_bucket
 from antiphon_common.testing.tokens import TokenMaker
+from bench import ranges
+from bench._stack import servers
+from bench.ranges import CONNECTIONS, RANGE, ROUNDS, SIZE, free_port, load, process
 
 TARGET = 0.60
 PEER_SECONDS = 3
@@ -136,13 +135,10 @@ def measure(root: Path, url: str) -> float:
 
 def main() -> int:
     missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
-    server = os.environ.get("S3_URL", "")
-    if missing or not server:
-        print(
-            f"not measured: {', '.join(missing) or 'S3_URL'} missing (apt install nginx-light wrk util-linux)"
-        )
+    if missing:
+        print(f"not measured: {', '.join(missing)} missing (apt install nginx-light wrk util-linux)")
         return 0
-    with tempfile.TemporaryDirectory() as folder, s3_bucket(server) as url:
+    with tempfile.TemporaryDirectory() as folder, servers("s3") as urls, s3_bucket(urls["S3_URL"]) as url:
         Path(folder).chmod(0o755)
         ratio = measure(Path(folder), url)
     print(
