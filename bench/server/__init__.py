@@ -1,0 +1,1 @@
+"""Measurements of the server profile, on real servers of their own: `make bench PROFILE=server`."""
