@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def normal(name: str) -> str:
 def declared(pyproject: Path) -> frozenset[str]:
     """The distributions, without versions and extras, with those of our own libraries."""
     project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *sum(project.get("optional-dependencies", {}).values(), [])]
+    wanted = [*project["dependencies"], *chain(*project.get("optional-dependencies", {}).values())]
     names = {normal(re.split(r"[\[<>=!~; ]", each)[0]) for each in wanted} | {project["name"]}
     for name in tuple(names - {project["name"]}):
         member = name.removeprefix("antiphon-")
