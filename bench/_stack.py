@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ __all__ = [
 
 def server_platform() -> ServerPlatform:
     """Nine processes on five servers, on free listen ports; what is written is synced to disk."""
+    # Whoever is ended removes its servers, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return ServerPlatform(port=first_free_block(), overrides={"SERVERS_FAST": "0"})
 
 
