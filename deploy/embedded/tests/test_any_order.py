@@ -123,7 +123,7 @@ async def test_duplicates_in_the_wrong_order_change_nothing(tmp_path: Path) -> N
             before = await snapshot(ada, paths)
             assert len(before["/api/tracks?sort=title"]["items"]) == 2
             recorded = list(events)
-            await replay(platform, recorded * 2, dice)
+            await replay(platform, recorded * 5, dice)
             after = await snapshot(ada, paths)
             assert after == before
         await check_an_empty_house(tmp_path / "two", recorded, dice, (user["id"], word, before))
@@ -139,7 +139,7 @@ async def check_an_empty_house(
         Platform(data, port=0).running() as platform,
         httpx.AsyncClient(base_url=platform.url) as client,
     ):
-        await replay(platform, projected * 3, dice)
+        await replay(platform, projected * 5, dice)
 
         async def found() -> Any:
             return (await client.get("/api/search", params={"q": word})).json()

@@ -1,7 +1,6 @@
 """Outbox, relay, bus, consumer and inbox on the real servers: the same promises, and what several relays add."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -245,24 +244,27 @@ async def test_a_database_that_is_away_pauses_the_consumer_and_counts_no_try(ser
     assert await service.effects() == [str(number) for number in range(100)]
 
 
-EVENTS = int(os.environ.get("ANTIPHON_EVENTS", "1000"))
-PUBLISHERS = 20 if EVENTS < 10_000 else 100
+EVENTS, PUBLISHERS = 10_000, 100
 
 
+@pytest.mark.timeout(400)
 async def test_every_event_has_its_effect_once_though_the_broker_is_killed_at_a_third_and_at_half(
     database_url: str, private_server: Any
 ) -> None:
-    """Watermill's bar: `ANTIPHON_EVENTS=10000` for the whole of it."""
+    """Watermill's bar."""
     server = private_server("rabbitmq")
     async with opened(database_url, server.url) as service:
         await service.bus.bind("one", [Changed.type])
         reached = asyncio.Condition()
         announced = 0
+        # As many as there are connections: more would be told to come back, which is another test's matter.
+        slots = asyncio.Semaphore(6)
 
         async def publisher(number: int) -> None:
             nonlocal announced
             for item in range(EVENTS // PUBLISHERS):
-                await service.announce(changed(f"{number}-{item}"))
+                async with slots:
+                    await service.announce(changed(f"{number}-{item}"))
                 async with reached:
                     announced += 1
                     reached.notify_all()
@@ -277,7 +279,7 @@ async def test_every_event_has_its_effect_once_though_the_broker_is_killed_at_a_
         consumers = [service.consumer({Changed: note})]
         async with run_together(*consumers, service.relay(), service.relay()):
             await asyncio.gather(killer(), *(publisher(number) for number in range(PUBLISHERS)))
-            await eventually(service.effects, lambda effects: len(effects) >= EVENTS, seconds=100)
+            await eventually(service.effects, lambda effects: len(effects) >= EVENTS, seconds=200)
             await eventually(service.waiting, lambda rows: rows == 0, seconds=30)
             await eventually(lambda: service.bus.depth("one"), lambda depth: depth == 0, seconds=30)
         effects = await service.effects()
