@@ -50,10 +50,19 @@ MODULES = (
     "__main__", "app", "settings", "routes", "consumers", "schemas", "queries", "repository", "tables",
     "usecases", "ports", "domain",
 )  # fmt: skip
-COMMON = (
-    "testing", "cli", "web", "db", "bus", "blobs", "cache", "lifecycle", "logs", "pages", "settings",
-    "telemetry", "schemes", "principal", "errors", "ids", "clock",
-)  # fmt: skip
+ROOT = Path(__file__).parent.parent.parent
+
+
+def modules_of(source: str) -> tuple[str, ...]:
+    """The modules and packages right below a real package, so that the empty house has what the rules name."""
+    found = (ROOT / source).iterdir()
+    return tuple(
+        sorted(path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").exists())
+    )
+
+
+COMMON = modules_of("libs/common/src/antiphon_common")
+GATEWAY = modules_of("gateway/src/antiphon_gateway")
 
 
 @pytest.mark.parametrize("snippet", BANNED)
@@ -83,7 +92,7 @@ def empty_house(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
         **{f"antiphon_{name}": MODULES for name in SERVICES},
         "antiphon_common": COMMON,
         "antiphon_contracts": ("event",),
-        "antiphon_gateway": ("app",),
+        "antiphon_gateway": GATEWAY,
         "antiphon_embedded": ("platform",),
         "antiphon_cli": ("main",),
     }
@@ -104,7 +113,7 @@ def lint_imports(root: Path, house: Path) -> tuple[int, str]:
 def test_an_empty_house_keeps_every_import_rule(root: Path, empty_house: Path) -> None:
     code, said = lint_imports(root, empty_house)
     assert code == 0, said
-    assert "4 kept, 0 broken" in said
+    assert "5 kept, 0 broken" in said
 
 
 IMPORTS = {
@@ -116,6 +125,8 @@ IMPORTS = {
     "the composition imports the client": {"antiphon_embedded/platform.py": "import antiphon_cli.main"},
     "a file of another name": {"antiphon_user/helpers.py": ""},
     "a file of another name in common": {"antiphon_common/helpers.py": ""},
+    "the gateway upside down": {"antiphon_gateway/policy.py": "import antiphon_gateway.app"},
+    "a new file in the gateway": {"antiphon_gateway/helpers.py": ""},
     "the domain knows its tables": {"antiphon_user/domain.py": "import antiphon_user.tables"},
     "a use case knows its repository": {"antiphon_user/usecases.py": "import antiphon_user.repository"},
     "routes and consumers know each other": {"antiphon_user/routes.py": "import antiphon_user.consumers"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -194,8 +195,8 @@ async def _not_found_or_gone(store: BlobStore) -> None:
     ("spoil", "says"),
     [
         (lambda url: url.replace("@test-", "@gone-"), "does not exist: create it, or change blob_url"),
-        (lambda url: url.replace("//antiphon:", "//stranger:"), "change key:secret in blob_url"),
-        (lambda url: url.replace("-secret@", "-wrong@"), "change key:secret in blob_url"),
+        (lambda url: re.sub("//[^:]+:", "//stranger:", url, count=1), "change key:secret in blob_url"),
+        (lambda url: re.sub(":[^:@/]+@", ":wrong@", url, count=1), "change key:secret in blob_url"),
     ],
 )
 async def test_what_is_wrong_is_said_in_one_line_and_nobody_believes_that_objects_are_gone(
