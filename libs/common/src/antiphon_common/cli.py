@@ -16,7 +16,6 @@ from antiphon_common.bus import Bus, Envelope, open_bus
 from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
 from antiphon_common.db.database import Database
-from antiphon_common.db.migrations import migrate
 from antiphon_common.errors import ServiceError
 from antiphon_common.logs import open_log
 from antiphon_common.settings import ServiceSettings, read_settings, sentences
@@ -46,10 +45,10 @@ def _run(
 ) -> None:
     if arguments.command == "serve":
         if arguments.migrate:
-            migrate(package, settings.database_url)
+            _migrate(package, settings)
         serve(create_app(settings), settings, name=package.removeprefix("antiphon_"))
     elif arguments.command == "migrate":
-        migrate(package, settings.database_url)
+        _migrate(package, settings)
     elif arguments.command == "republish":
         asyncio.run(_republish(package, settings, arguments.to))
     elif arguments.command == "dead-letters":
@@ -60,6 +59,12 @@ def _run(
     else:
         command = _own_commands(package)[arguments.command]
         _print(asyncio.run(command(settings)))
+
+
+def _migrate(package: str, settings: ServiceSettings) -> None:
+    from antiphon_common.db.migrations import migrate  # noqa: PLC0415 - 10 MB that serving does not need
+
+    migrate(package, settings.database_url)
 
 
 def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:

@@ -137,3 +137,9 @@ def test_a_bus_that_cannot_be_opened_is_a_sentence_and_no_stack(terminal: Termin
     (tmp_path / "bus.db").mkdir()
     ended = terminal.run("dead-letters", "list", "--consumer", "user")
     assert (ended.returncode, ended.stderr) == (1, "bus_unavailable: The bus cannot be read or written.\n")
+
+
+def test_a_service_that_serves_does_not_load_what_only_migrations_need(terminal: Terminal) -> None:
+    script = "import sys, antiphon_user.__main__, antiphon_user.app; sys.exit('alembic' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], env=terminal.environment, check=False)
+    assert ended.returncode == 0
