@@ -17,7 +17,6 @@ from stack.launch import launch
 from stack.servers import Servers
 
 _LEAST_FREE = 1 << 30
-_RELOADED_SECONDS = 0.5
 _NOTICED_SECONDS = 1.5  # the gateway asks every instance twice a second whether it is well
 
 
@@ -93,15 +92,9 @@ def restart(data: Path, kind: str) -> None:
     house = House.load(data)
     processes = _chosen(house, kind)
     for process in processes:
-        # The edge asks nobody whether he is ready, so it is told; the gateway finds out by itself.
-        is_told = kind in edge.ASKED and len(processes) > 1
-        if is_told:
-            _tell_edge(house, without=process.name)
         supervision.stop_process(house, process.name)
         supervision.start_process(house, process.name)
         starting.wait_until_ready(house, [process])
-        if is_told:
-            _tell_edge(house)
         print(f"{process.name} is ready again", flush=True)
         if process != processes[-1]:
             time.sleep(_NOTICED_SECONDS)
@@ -210,13 +203,6 @@ def _write(house: House, servers: Servers) -> list[str]:
             changed.append(process.kind)
         write_private(file, told)
     return changed
-
-
-def _tell_edge(house: House, *, without: str = "") -> None:
-    edge.configure(house, without=without)
-    supervision.reload_edge(house)
-    # The workers that know the old list take no new connection by then.
-    time.sleep(_RELOADED_SECONDS)
 
 
 def _chosen(house: House, kind: str) -> list[Process]:

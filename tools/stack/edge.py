@@ -14,7 +14,6 @@ from servers.trouble import Trouble
 
 from stack.house import ROOT, House, StackError
 
-ASKED = ("gateway", "stream")
 _PACKAGE = "nginx-light"
 TEMPLATES = ROOT / "deploy" / "nginx"
 
@@ -43,17 +42,14 @@ def prefix(house: House) -> Path:
     return house.run / "edge"
 
 
-def configure(house: House, *, without: str = "") -> None:
-    """Write the configuration and let nginx look at it; one process may be left out of it for a while.
-
-    Raises `StackError` with what nginx says.
-    """
+def configure(house: House) -> None:
+    """Write the configuration and let nginx look at it. Raises `StackError` with what nginx says."""
     values = {
         "USER": nobody(),
         "RUN": str(prefix(house)),
         "LISTEN": f"[{house.host}]:{house.port}" if ":" in house.host else f"{house.host}:{house.port}",
-        "GATEWAY": upstreams(house.addresses("gateway", without=without)),
-        "STREAM": upstreams(house.addresses("stream", without=without)),
+        "GATEWAY": upstreams(house.addresses("gateway")),
+        "STREAM": upstreams(house.addresses("stream")),
     }
     conf = prefix(house) / "conf.d"
     conf.mkdir(parents=True, exist_ok=True, mode=0o700)

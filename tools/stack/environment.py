@@ -54,6 +54,7 @@ def _gateway(house: House, servers: Servers, process: Process) -> dict[str, str]
     return {
         **_everybody(house, servers, process),
         "CACHE_URL": servers.redis,
+        "INSTANCES": str(len(house.addresses("gateway"))),
         **{
             f"{service.upper()}_URL": ",".join(f"http://{address}" for address in house.addresses(service))
             for service in SERVICES

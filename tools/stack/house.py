@@ -97,9 +97,9 @@ class House:
                 for number in range(1, self.instances.get(name, 1) + 1):
                     yield Process(name, number, self.port + offset + _NEXT * (number - 1))
 
-    def addresses(self, kind: str, *, without: str = "") -> list[str]:
-        """Where the instances of one kind answer, but for the one that is named."""
-        return [process.address for process in self.processes(kind) if process.name != without]
+    def addresses(self, kind: str) -> list[str]:
+        """Where the instances of one kind answer."""
+        return [process.address for process in self.processes(kind)]
 
 
 def write_private(path: Path, text: str) -> None:

@@ -1,13 +1,14 @@
 """One service as a process of its own: how it starts while servers are away, and how it ends when told to."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ import pytest
 
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.running import eventually
+from antiphon_common.testing.tokens import TokenMaker
 
 HALF_A_REQUEST = (
     b"PATCH /api/me HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
@@ -37,7 +39,7 @@ class Process:
             "USER_PORT": str(self.port),
             "USER_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/user.db",
             "USER_BUS_URL": f"inproc://{folder}/bus.db",
-            "USER_JWKS_URL": "file:///dev/null",
+            "USER_JWKS_URL": TokenMaker(folder).jwks_url,
             "USER_STOP_DELAY_SECONDS": "0.5",
             **environment,
         }
@@ -68,9 +70,9 @@ class Process:
             return True
         return False
 
-    async def get(self, path: str) -> httpx.Response:
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
-            return await client.get(path)
+            return await client.get(path, headers=headers)
 
     async def ready(self) -> Any:
         return (await self.get("/readyz")).json()
@@ -130,6 +132,32 @@ async def test_what_runs_is_finished_before_the_end(process: Process, number: si
     writer.close()
 
 
+async def test_who_is_let_in_while_a_process_ends_is_answered(process: Process) -> None:
+    await process.start()
+    answers: list[bytes] = []
+
+    async def ask_until_refused() -> None:
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+            except OSError:
+                return
+            # Whatever happens from here on would be an error for somebody: he may not ask a second time.
+            answer = b""
+            with contextlib.suppress(OSError):
+                writer.write(b"POST /api/nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+                answer = await reader.readuntil(b"\r\n")
+            answers.append(answer)
+            writer.close()
+
+    asking = [asyncio.create_task(ask_until_refused()) for _ in range(16)]
+    process.tell(signal.SIGTERM)
+    await asyncio.wait_for(asyncio.gather(*asking), 10)
+    assert len(answers) > 16
+    assert set(answers) == {b"HTTP/1.1 404 Not Found\r\n"}
+    assert await process.ended() == 0
+
+
 async def test_a_request_that_never_ends_does_not_keep_the_process(process: Process) -> None:
     await process.start()
     _, writer = await asyncio.open_connection("127.0.0.1", process.port)
@@ -172,6 +200,24 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for(tmp_path: Path
     assert "Traceback" not in errors
     assert "secret-word" not in errors
     assert process.said(), "every line is one of ours, in JSON"
+
+
+async def test_a_service_that_never_reached_auth_says_so_and_asks_to_come_again(
+    process: Process, tmp_path: Path
+) -> None:
+    maker = TokenMaker(tmp_path, kid="later")
+    published = Path(maker.jwks_url.removeprefix("file://"))
+    hidden = published.rename(tmp_path / "hidden")
+    process.environment["USER_JWKS_URL"] = maker.jwks_url
+    await process.start()
+    found = await process.ready()
+    assert (found["missing"], found["reasons"]) == (["keys"], {"keys": "keys_unavailable"})
+    answer = await process.get("/api/me", maker.bearer())
+    assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
+    assert answer.headers["retry-after"] == "1"
+    hidden.rename(published)
+    await eventually(process.ready, lambda found: found["status"] == "ready")
+    assert (await process.get("/api/me", maker.bearer())).status_code != 401
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Serves one app as one process: who listens, and how it ends when it is told to.
 
 On SIGTERM or SIGINT the process says that it is not ready and closes connections after their next answer, but
-goes on answering for a moment, so that whoever sends it requests notices first. Then it finishes what runs,
-stops its parts, and exits with 0. It is gone ten seconds after the signal, and at once after a second one.
+goes on answering for a moment, so that whoever sends it requests notices first. Then it takes the last
+connections that wait to be accepted, listens no more, finishes what runs, stops its parts, and exits with 0:
+who is refused may ask another, and who was let in is answered. It is gone ten seconds after the signal, and
+at once after a second one.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from antiphon_common.errors import Conflict
 from antiphon_common.logs import adopt
 
 _REQUESTS_SECONDS = 4
+_LAST_SECONDS = 0.2  # on a connection that was just made, the request follows at once
 _WHOLE_END_SECONDS = 9.5
 _CLOSE = (b"connection", b"close")
 
@@ -93,6 +96,11 @@ class _Server(uvicorn.Server):
         # Every answer from now on carries it, also those that no middleware sees.
         self.config.encoded_headers.append(_CLOSE)
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        for connection in self.server_state.connections:
+            # The head of an answer that is being made was composed before; idle ones are still good for one.
+            cycle = getattr(connection, "cycle", None)
+            if cycle and not cycle.response_complete:
+                connection.shutdown()
         self._loop.call_later(self._delay if self.started else 0, self._stop)
         watch = threading.Timer(_WHOLE_END_SECONDS, self._give_up)
         watch.daemon = True
@@ -101,10 +109,35 @@ class _Server(uvicorn.Server):
     def _stop(self) -> None:
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn would reset what the kernel has accepted and close what has not sent its request yet."""
+        last = [connection for listener in sockets or [] for connection in _accept_all(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in last:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        await asyncio.sleep(_LAST_SECONDS)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
     def _give_up(self) -> None:
         """Something does not end (a frozen server, say). Ending anyway loses what a crash does: nothing."""
         self._log.error("not_stopped_in_time", seconds=_WHOLE_END_SECONDS)
         os._exit(1)
+
+
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """What waits to be accepted at this moment."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)  # noqa: FBT003 - the socket library takes it so
+            yield connection
 
 
 @contextlib.contextmanager
