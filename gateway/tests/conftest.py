@@ -84,6 +84,7 @@ class FakeServices:
     handlers: dict[str, Handler] = field(default_factory=dict)
     revoked: list[dict[str, object]] = field(default_factory=list)
     feed_status: int = 200
+    feed_seconds: float = 0
     ready_status: int = 200
     documents: dict[str, object] = field(default_factory=dict)
     port: int = 0
@@ -106,6 +107,7 @@ class FakeServices:
             receive,
         )
         if seen.path == "/internal/revocations":
+            await asyncio.sleep(self.feed_seconds)
             await reply(send, self.feed_status, {"cursor": str(len(self.revoked)), "items": self.revoked})
         elif seen.path == "/readyz":
             await reply(send, self.ready_status, {})

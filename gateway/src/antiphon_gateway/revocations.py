@@ -33,6 +33,13 @@ class Revocations:
         self._users: dict[UUID, tuple[float, float]] = {}
         self.known = False
 
+    async def start(self) -> None:
+        """Ask once, so that whoever is sent requests as soon as he listens can judge them."""
+        await self.poll()
+
+    async def stop(self) -> None:
+        """There is nothing to let go of."""
+
     async def poll(self) -> None:
         """Ask for what is new since the last time; leaves everything as it is when auth does not answer."""
         try:
