@@ -3,7 +3,7 @@
 The services verify it again; what is decided here only spares them the work and the noise.
 """
 
-from antiphon_common.errors import Unauthenticated
+from antiphon_common.errors import Unauthenticated, Unavailable
 from antiphon_common.principal import Principal
 from antiphon_common.web.identity import Verifier
 from antiphon_gateway.policy import Access
@@ -44,6 +44,8 @@ class Gatekeeper:
             principal = await self._verifier.verify(token.strip().decode("ascii"))
         except Unauthenticated:
             raise _refused() from None
+        except Unavailable as error:
+            raise unavailable(503, error.code, detail=error.detail) from None
         if self._revocations.revoked(principal):
             raise _refused()
         return principal

@@ -61,14 +61,9 @@ def create_app(settings: Settings) -> Gateway:
     stores = Stores({"cache": cache.ping, "limits": buckets.ping}, log=log)
     bus = open_bus(settings.bus_url)
     purger = Purger(bus, answers, queue=settings.queue)
-    guard = Guard(
-        is_proxy=addresses.is_proxy,
-        total=settings.connections,
-        per_address=settings.connections_per_address,
-        head_seconds=settings.head_seconds,
-        stalled_seconds=settings.stalled_write_seconds,
-    )
-    operations = Operations(upstreams, revocations, stores, now=time.monotonic)
+    guard = _guard(settings, addresses)
+    keys = _keys(settings)
+    operations = Operations(upstreams, revocations, stores, keys=keys, now=time.monotonic)
     access_log = AccessLog(settings.log_file, enabled=settings.access_log)
     parts = Parts(
         table=compile_table(ROUTES, services=SERVICES),
@@ -76,7 +71,7 @@ def create_app(settings: Settings) -> Gateway:
         hosts=Hosts(settings.allowed_hosts),
         addresses=addresses,
         cors=Cors(settings.cors_origins),
-        gatekeeper=Gatekeeper(_verifier(settings), revocations),
+        gatekeeper=Gatekeeper(_verifier(keys, settings), revocations),
         limiter=RateLimiter(buckets, limits_with(settings.rates)),
         answers=PublicAnswers(answers, upstreams),
         forwarder=Forwarder(
@@ -99,7 +94,6 @@ def create_app(settings: Settings) -> Gateway:
         answers,
         buckets,
         purger,
-        revocations,
         Loop("probes", upstreams.probe, interval=_PROBE_SECONDS, log=log),
         Loop("stores", stores.look, interval=1.0, log=log),
         Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
@@ -135,6 +129,16 @@ def _own_pages(operations: Operations, description: Description) -> Mapping[str,
     }
 
 
+def _guard(settings: Settings, addresses: Addresses) -> Guard:
+    return Guard(
+        is_proxy=addresses.is_proxy,
+        total=settings.connections,
+        per_address=settings.connections_per_address,
+        head_seconds=settings.head_seconds,
+        stalled_seconds=settings.stalled_write_seconds,
+    )
+
+
 def _upstreams(settings: Settings, metrics: Metrics) -> Upstreams:
     client: Client = HttpClient()
     deadlines = Deadlines()
@@ -160,7 +164,10 @@ def _upstreams(settings: Settings, metrics: Metrics) -> Upstreams:
     )
 
 
-def _verifier(settings: Settings) -> Verifier:
+def _keys(settings: Settings) -> JwksClient:
     published = ",".join(f"{base}/api/auth/jwks.json" for base in settings.upstream("auth"))
-    keys = JwksClient(settings.jwks_url or published)
+    return JwksClient(settings.jwks_url or published)
+
+
+def _verifier(keys: JwksClient, settings: Settings) -> Verifier:
     return Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=SystemClock())

@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 import orjson
 
+from antiphon_common.errors import Unavailable
+from antiphon_common.web.identity import JwksClient
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.problems import Refused
 from antiphon_gateway.revocations import Revocations
@@ -21,11 +23,18 @@ class Operations:
     """Answers `/healthz`, `/readyz` and `/version`."""
 
     def __init__(
-        self, upstreams: Upstreams, revocations: Revocations, stores: Stores, *, now: Callable[[], float]
+        self,
+        upstreams: Upstreams,
+        revocations: Revocations,
+        stores: Stores,
+        *,
+        keys: JwksClient,
+        now: Callable[[], float],
     ) -> None:
         self._upstreams = upstreams
         self._revocations = revocations
         self._stores = stores
+        self._keys = keys
         self._now = now
         self._asked_at = float("-inf")
         self._missing: list[str] = []
@@ -66,7 +75,13 @@ class Operations:
         missing = [name for name, is_ready in zip(names, ready, strict=True) if not is_ready]
         await self._stores.look()
         missing += self._stores.missing
-        return missing if self._revocations.known else [*missing, "revocations"]
+        if not self._revocations.known:
+            missing.append("revocations")
+        try:
+            await self._keys.ping()
+        except Unavailable:
+            missing.append("keys")
+        return missing
 
     async def _ready(self, name: str) -> bool:
         try:

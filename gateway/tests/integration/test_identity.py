@@ -155,6 +155,22 @@ async def test_before_auth_was_ever_heard_of_no_token_is_taken(new_site, tmp_pat
         assert (await site.get("/api/genres")).status == 200
 
 
+async def test_before_the_keys_of_auth_are_known_a_token_is_to_come_again(new_site, tmp_path) -> None:
+    nowhere = f"file://{tmp_path}/later/jwks-test.json"
+    async with new_site(tmp_path, jwks_url=nowhere) as site:
+        reply = await site.get("/api/me", headers=site.bearer())
+        assert (reply.status, reply.json()["code"]) == (503, "keys_unavailable")
+        assert int(reply.headers["retry-after"]) >= 1
+        assert (await site.get("/readyz")).json()["missing"] == ["keys"]
+        assert (await site.get("/api/genres")).status == 200
+        (tmp_path / "later").mkdir()
+        (tmp_path / "jwks-test.json").rename(tmp_path / "later/jwks-test.json")
+        async with asyncio.timeout(5):
+            while (await site.get("/readyz")).status != 200:
+                await asyncio.sleep(0.05)
+        assert (await site.get("/api/me", headers=site.bearer())).status == 200
+
+
 async def test_no_identity_header_of_a_client_arrives(site) -> None:
     forged = dict.fromkeys(("X-User-Id", "X-USER-ROLES", "x-internal-identity", "X-Request-Verified", "X-Auth-User", "Remote-User", "X-Forwarded-User", "Proxy-Authorization", "X-Real-IP", "Forwarded"), "00000000-0000-0000-0000-000000000000")  # fmt: skip
     reply = await site.get("/api/me", headers={**site.bearer(), **forged})

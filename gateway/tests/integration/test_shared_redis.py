@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from antiphon_common.ids import new_id
 from antiphon_common.testing.running import eventually, publish
 from antiphon_contracts.playlist import PlaylistChanged
-from antiphon_gateway.app import _verifier
+from antiphon_gateway.app import _keys, _verifier
 
 NOBODY = "http://127.0.0.1:9"
 SOON = 0.3
@@ -307,4 +307,4 @@ async def test_keys_are_found_at_any_instance_of_auth(new_site: Any, tmp_path: P
         both = f"{NOBODY},http://127.0.0.1:{site.services.port}"
         settings = site.settings.model_copy(update={"jwks_url": None, "auth_url": both})
         token = site.bearer()["authorization"].partition(" ")[2]
-        assert (await _verifier(settings).verify(token)).user_id
+        assert (await _verifier(_keys(settings), settings).verify(token)).user_id

@@ -1,6 +1,5 @@
 """Access tokens: every way of forging one that we know of is refused, and the good one is not."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -20,7 +19,7 @@ from antiphon_common.clock import FixedClock
 from antiphon_common.errors import Unauthenticated
 from antiphon_common.ids import new_id
 from antiphon_common.testing.tokens import TokenMaker
-from antiphon_common.web.identity import JwksClient, Verifier, bearer_token, parse_jwks
+from antiphon_common.web.identity import Verifier, bearer_token, parse_jwks
 
 Forge = Callable[[TokenMaker], str]
 NOW = int(FixedClock().now().timestamp())
@@ -279,99 +278,6 @@ def test_the_token_is_what_follows_bearer(headers: list[str], token: str | None)
 def test_any_other_authorization_is_refused_and_not_ignored(headers: list[str]) -> None:
     with pytest.raises(Unauthenticated):
         bearer_token(headers)
-
-
-class Auth:
-    """An auth service whose key document can be counted, changed, delayed and taken away."""
-
-    def __init__(self, *makers: TokenMaker) -> None:
-        self.body: bytes | None = orjson.dumps({"keys": [maker.jwk() for maker in makers]})
-        self.fetches = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    def client(self, **settings: float) -> JwksClient:
-        client = JwksClient("http://auth.invalid/jwks.json", **settings)
-        client._read = self._read  # type: ignore[method-assign]
-        return client
-
-    async def _read(self) -> bytes:
-        self.fetches += 1
-        await self.gate.wait()
-        if self.body is None:
-            raise ConnectionRefusedError
-        return self.body
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> TokenMaker:
-    return TokenMaker(tmp_path, kid="next")
-
-
-async def test_five_thousand_unknown_kids_fetch_the_keys_hardly_ever(maker: TokenMaker) -> None:
-    auth = Auth(maker)
-    client = auth.client()
-    assert await client.find("test")
-    found = await asyncio.gather(*(client.find(f"forged-{number}") for number in range(5000)))
-    assert not any(found)
-    assert auth.fetches <= 2
-
-
-async def test_a_cold_start_under_load_fetches_once(maker: TokenMaker) -> None:
-    auth = Auth(maker)
-    client = auth.client()
-    assert all(await asyncio.gather(*(client.find("test") for _ in range(500))))
-    assert auth.fetches == 1
-
-
-@pytest.mark.parametrize(
-    "body",
-    [None, b"", b"<html>", b"[]", b"7", b"{}", b'{"keys": []}', b'{"keys": 7}', b'{"keys": [null, 7, []]}',
-     b'{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "test", "x": "!"}]}',
-     b'{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": ["test"], "x": "AAAA"}]}'],
-)  # fmt: skip
-async def test_while_auth_is_away_or_confused_the_keys_we_have_stay(
-    maker: TokenMaker, body: bytes | None
-) -> None:
-    auth = Auth(maker)
-    client = auth.client(refresh_seconds=0, retry_seconds=0)
-    assert await client.find("test")
-    auth.body = body
-    for _ in range(3):
-        assert await client.find("test")
-        assert await client.find("unknown") is None
-    assert auth.fetches > 3
-
-
-async def test_a_key_that_is_due_is_good_while_somebody_else_asks_a_slow_auth(maker: TokenMaker) -> None:
-    auth = Auth(maker)
-    client = auth.client(refresh_seconds=0, retry_seconds=0)
-    await client.find("test")
-    auth.gate.clear()
-    asking = asyncio.create_task(client.find("test"))
-    await asyncio.sleep(0.01)
-    assert all(await asyncio.wait_for(asyncio.gather(*(client.find("test") for _ in range(50))), 0.5))
-    auth.gate.set()
-    assert await asking
-
-
-async def test_a_rotated_key_is_found_and_a_retired_one_forgotten(
-    maker: TokenMaker, other: TokenMaker
-) -> None:
-    auth = Auth(maker)
-    client = auth.client(refresh_seconds=0.01, retry_seconds=0)
-    assert await client.find("test")
-    auth.body = orjson.dumps({"keys": [maker.jwk(), other.jwk()]})
-    assert await client.find("next")
-    auth.body = orjson.dumps({"keys": [other.jwk()]})
-    await asyncio.sleep(0.02)
-    assert await client.find("test") is None
-    assert await client.find("next")
-
-
-async def test_keys_may_come_from_a_file(maker: TokenMaker, tmp_path: Path) -> None:
-    assert await JwksClient(maker.jwks_url).find("test")
-    assert await JwksClient(f"file://{tmp_path}/nowhere.json").find("test") is None
 
 
 def test_only_ed25519_keys_with_an_id_are_taken(maker: TokenMaker) -> None:

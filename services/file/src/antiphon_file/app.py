@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
             database, bus, blobs, pool, consumer, relay, inbox.pruning(database, INBOX, clock=clock, log=log),
             sweeper, collector, analysts,
         ],
-        checks={"database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
+        checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),
         telemetry=telemetry,
         log=log,

@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         deps=Deps(database=database, open_unit=open_unit, clock=clock),
         routers=[router],
         components=[database, bus, consumer, relay, inbox.pruning(database, INBOX, clock=clock, log=log)],
-        checks={"database": database.ping, "bus": bus.ping},
+        checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),
         telemetry=telemetry,
         log=log,

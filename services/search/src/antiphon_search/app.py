@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         routers=[router],
         components=[database, index, indexer, bus, consumer, pruning],
-        checks={"database": database.ping, "bus": bus.ping, "index": index.ping},
+        checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping, "index": index.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),
         telemetry=telemetry,
         log=log,

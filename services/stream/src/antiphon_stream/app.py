@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         deps=deps,
         routers=[router],
         components=[keys, database, blobs, handles, bus, relay, books, consumer, pruning],
-        checks={"database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
+        checks={"keys": jwks.ping, "database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
         verifier=verifier,
         telemetry=telemetry,
         log=log,

@@ -28,8 +28,9 @@ from fastapi.security import HTTPBearer
 from jwt.types import Options
 
 from antiphon_common.clock import Clock
-from antiphon_common.errors import Forbidden, Unauthenticated
+from antiphon_common.errors import Forbidden, Unauthenticated, Unavailable
 from antiphon_common.principal import Principal
+from antiphon_common.schemes import WrongUrl
 
 ALGORITHM = "EdDSA"
 LEEWAY_SECONDS = 30
@@ -46,18 +47,21 @@ class Keys(Protocol):
     """Finds public keys by their id."""
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
-        """The key, or none when nobody published it."""
+        """The key, or none when nobody published it. Raises `Unavailable` while no key at all is known."""
 
 
 class JwksClient:
     """The keys that auth publishes, at a `http(s)://` or `file://` address, or several separated by commas.
 
     They are fetched at the first need and every five minutes; an unknown id fetches again, at most once in
-    ten seconds. While auth cannot be reached the keys we have stay in use.
+    ten seconds. While auth cannot be reached the keys we have stay in use; before it was ever reached, who
+    brings a token is told to come again. Raises `WrongUrl` for an address that can never work.
     """
 
     def __init__(self, url: str, *, refresh_seconds: float = 300, retry_seconds: float = 10) -> None:
         self._urls = tuple(one.strip() for one in url.split(","))
+        if not all(_is_address(one) for one in self._urls):
+            raise WrongUrl(url, "keys are at http(s)://host[:port]/path or file:///path")
         self._refresh = refresh_seconds
         self._retry = retry_seconds
         self._keys: dict[str, Ed25519PublicKey] = {}
@@ -74,7 +78,14 @@ class JwksClient:
             pause = self._retry if self._keys else min(self._retry, 0.2)
             if now - self._tried > pause and now >= self._tried:
                 await self._fetch()
+        if not self._keys:
+            raise Unavailable("keys_unavailable", "Access tokens cannot be checked yet.", retry_after=1)
         return self._keys.get(kid)
+
+    async def ping(self) -> None:
+        """Raise `Unavailable` while no keys are known."""
+        if not self._keys:
+            await self.find("")
 
     async def _fetch(self) -> None:
         self._tried = time.monotonic()
@@ -101,6 +112,15 @@ class JwksClient:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
             answer.raise_for_status()
             return await answer.read()
+
+
+def _is_address(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        listens = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return listens if parts.scheme in ("http", "https") else parts.scheme == "file" and bool(parts.path)
 
 
 def parse_jwks(published: object) -> dict[str, Ed25519PublicKey]:
@@ -134,7 +154,7 @@ class Verifier:
         self._seen: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, token: str) -> Principal:
-        """The principal of a token. Raises `Unauthenticated` for anything but a valid one."""
+        """The principal of a token. Raises `Unauthenticated` for any but a valid one, or `Unavailable`."""
         if len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise _refused()
         now = self._clock.now().timestamp()
