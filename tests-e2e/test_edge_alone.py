@@ -241,6 +241,12 @@ async def test_the_log_holds_no_ticket_and_no_token(edge: Edge) -> None:
     assert "AQMA" not in edge.log
 
 
+async def test_a_refusal_does_not_log_the_ticket_either(edge: Edge) -> None:
+    refused = [parts(answer)[0] for answer in await asyncio.gather(*(edge.get(SIGNED) for _ in range(120)))]
+    assert {429, 503} & set(refused)
+    assert "AQMA" not in edge.log
+
+
 async def test_tls_is_modern_and_says_so(tmp_path: Path) -> None:
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                "-subj", "/CN=localhost", "-days", "1", "-keyout", str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.pem")]  # fmt: skip
