@@ -94,6 +94,7 @@ def create_app(settings: Settings) -> Gateway:
         answers,
         buckets,
         purger,
+        revocations,
         Loop("probes", upstreams.probe, interval=_PROBE_SECONDS, log=log),
         Loop("stores", stores.look, interval=1.0, log=log),
         Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
