@@ -24,6 +24,25 @@ class MissingExtra(WrongUrl):
     """The adapter exists, its library is not installed."""
 
 
+def port_of(url: str, address: str, *, default: int) -> int:
+    """The listen port in an address, which is the URL of a setting or a part of it. Raises `WrongUrl`."""
+    try:
+        port = urlsplit(address).port
+    except ValueError as error:
+        raise WrongUrl(url, "the listen port must be a number up to 65535") from error
+    return default if port is None else port
+
+
+def demand_certificates(url: str, option: str, file: str) -> None:
+    """Raise `WrongUrl` unless the file that an option of the URL names holds certificates to trust."""
+    import ssl  # noqa: PLC0415 - only where TLS is asked for
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:  # what ssl raises is one, too
+        raise WrongUrl(url, f"{option}= names no readable file of certificates (PEM)") from error
+
+
 def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: Any) -> Any:
     """Call the adapter for `url`.
 

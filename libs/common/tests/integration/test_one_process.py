@@ -29,6 +29,8 @@ HALF_A_REQUEST = (
 class Process:
     """`python -m antiphon_user serve` on a listen port of its own."""
 
+    package = "antiphon_user"
+
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         with socket.socket() as free:
@@ -90,7 +92,7 @@ class Process:
         return [orjson.loads(line) for line in (self.folder / "err").read_bytes().splitlines()]
 
     def _command(self, command: str) -> list[str]:
-        return [sys.executable, "-m", "antiphon_user", command]
+        return [sys.executable, "-m", self.package, command]
 
 
 @pytest.fixture
@@ -233,6 +235,49 @@ def test_a_setting_that_can_never_work_is_named_in_one_line(tmp_path: Path, name
     said = ended.stderr.decode()
     assert (ended.returncode, said.partition(":")[0], said.count("\n")) == (2, f"USER_{name}", 1)
     assert "secret-word" not in said
+
+
+POSTGRES, STORE = (
+    "postgresql+asyncpg://u:secret-word@host",
+    "s3://key:secret-word@bucket?endpoint=https://host",
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        ("user", "DATABASE_URL", f"{POSTGRES}:abc/x"), ("user", "DATABASE_URL", f"{POSTGRES}/x?pool_size=x"),
+        ("user", "DATABASE_URL", f"{POSTGRES}/x?nonsense=x"), ("user", "DATABASE_URL", f"{POSTGRES}/x?ssl=maybe"),
+        ("user", "DATABASE_URL", f"{POSTGRES}/x?sslrootcert=/nope"),
+        ("user", "BUS_URL", "amqp://u:secret-word@host:abc/x"),
+        ("user", "BUS_URL", "amqps://u:secret-word@host/x?cafile=/nope"),
+        ("user", "JWKS_URL", "ftp://u:secret-word@auth/jwks.json"),
+        ("search", "INDEX_URL", "elasticsearch://u:secret-word@host:abc/x"),
+        ("search", "INDEX_URL", "elasticsearch+https://u:secret-word@host/x?ca=/nope.pem"),
+        ("file", "BLOB_URL", f"{STORE}:abc"), ("file", "BLOB_URL", f"{STORE}&ca={__file__}"),
+        ("file", "BLOB_URL", f"{STORE}&ca=/nope.pem"),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_a_url_that_can_never_work_is_named_in_one_line(
+    tmp_path: Path, service: str, name: str, value: str
+) -> None:
+    prefix = service.upper()
+    process = Process(
+        tmp_path, **{
+            f"{prefix}_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/{service}.db",
+            f"{prefix}_BUS_URL": "inproc:", f"{prefix}_JWKS_URL": "file:///dev/null",
+            f"{prefix}_BLOB_URL": f"file://{tmp_path}/blobs", f"{prefix}_INDEX_URL": f"tantivy://{tmp_path}/index",
+            f"{prefix}_{name}": value,
+        },
+    )  # fmt: skip
+    process.package = f"antiphon_{service}"
+    for command in ("serve", "migrate") if name == "DATABASE_URL" else ("serve",):
+        ended = process.run(command)
+        said = ended.stderr.decode()
+        expected = (2, f"{prefix}_{name}", 1)
+        assert (ended.returncode, said.partition(":")[0], said.count("\n")) == expected, said
+        assert "secret-word" not in said
 
 
 def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:

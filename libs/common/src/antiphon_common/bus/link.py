@@ -20,7 +20,7 @@ from yarl import URL
 
 from antiphon_common.bus.topology import Topology
 from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
-from antiphon_common.schemes import WrongUrl
+from antiphon_common.schemes import WrongUrl, demand_certificates
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 5.0
@@ -97,6 +97,8 @@ def _checked(url: str) -> URL:
         raise WrongUrl(url, str(error)) from error
     if not parsed.host:
         raise WrongUrl(url, "it should be amqp://user:password@host:port/vhost")
+    if file := parsed.query.get("cafile"):
+        demand_certificates(url, "cafile", file)
     return parsed
 
 

@@ -32,7 +32,7 @@ class Database:
 
     def __init__(self, url: str, package: str | None = None) -> None:
         self.url = url
-        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.is_sqlite = url.startswith("sqlite")
         # Only the driver that is asked for is imported.
         self._dialect: Any = import_module(f"antiphon_common.db.{'sqlite' if self.is_sqlite else 'postgres'}")
         self._reader, self._snapshots, self._writer = self._dialect.engines(url)

@@ -113,8 +113,8 @@ def _config(package: str, connection: Connection) -> Config:
 
 def _on(url: str, work: Callable[[Connection], T]) -> T:
     """Run `work` in one transaction that nobody else's migration overlaps."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    if url.startswith("sqlite"):
+        parsed = make_url(url)
         with _locked(parsed.database), _sqlite(parsed) as connection:
             return work(connection)
     # A thread of its own, because the caller's may have a running loop.
@@ -136,7 +136,7 @@ def _sqlite(url: URL) -> Iterator[Connection]:
 async def _on_postgres(url: str, work: Callable[[Connection], T]) -> T:
     from antiphon_common.db import postgres  # noqa: PLC0415 - its driver is not everywhere
 
-    parsed = make_url(url)
+    parsed = postgres.address(url)
     arguments = postgres.connect_args(parsed, statement_timeout="0", lock_timeout=_LOCK_WAIT)
     engine = create_async_engine(
         parsed.difference_update_query(["pool_size"]), poolclass=NullPool, hide_parameters=True,

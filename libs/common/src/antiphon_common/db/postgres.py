@@ -14,16 +14,20 @@ sessions.
 """
 
 import asyncio
+import re
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DBAPIError, NotSupportedError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NotSupportedError
 from sqlalchemy.exc import DisconnectionError as Closed
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from antiphon_common.schemes import WrongUrl
+
 _POOL = 8
+_SSL = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _POOL_SECONDS = 2.0
 _CONNECT_SECONDS = 2.0
 _COMMAND_SECONDS = 4.5  # the client's own patience, a little longer than the server's
@@ -51,7 +55,7 @@ def engines(url: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
 
     A read has no transaction around it: it would cost two more round trips and add nothing.
     """
-    parsed = make_url(url)
+    parsed = address(url)
     size = int(str(parsed.query.get("pool_size", _POOL)))
     engine = create_async_engine(
         parsed.difference_update_query(["pool_size"]), pool_size=size, max_overflow=0,
@@ -62,6 +66,22 @@ def engines(url: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
     event.listen(engine.sync_engine, "handle_error", _let_go)
     reader = engine.execution_options(isolation_level="AUTOCOMMIT")
     return reader, engine.execution_options(isolation_level="REPEATABLE READ"), engine
+
+
+def address(url: str) -> URL:
+    """The URL in its parts. Raises `WrongUrl` for one that can never work."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise WrongUrl(url, "it should be postgresql+asyncpg://user:password@host:port/database") from error
+    unknown = sorted(parsed.query.keys() - {"pool_size", "ssl"})
+    if unknown:
+        raise WrongUrl(url, f"knows pool_size= and ssl=, not {', '.join(unknown)}")
+    if not re.fullmatch("[1-9][0-9]{0,2}", str(parsed.query.get("pool_size", _POOL))):
+        raise WrongUrl(url, "pool_size= must be a number from 1 to 999")
+    if parsed.query.get("ssl", "prefer") not in _SSL:
+        raise WrongUrl(url, f"ssl= must be one of: {', '.join(_SSL)}")
+    return parsed
 
 
 def connect_args(url: URL, **server_settings: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from elasticsearch import (
 )
 
 from antiphon_common.errors import Unavailable
+from antiphon_common.schemes import WrongUrl, demand_certificates, port_of
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, MAPPINGS, SETTINGS, STAMP_ID, bulk_lines
 from antiphon_search.ports import Change
 
@@ -52,14 +53,21 @@ class Part:
 
 
 class Server:
-    """The client of one server. Every method raises `Unavailable` with the reason when there is no answer."""
+    """The client of one server. Raises `WrongUrl` for an address that can never work.
+
+    Every method raises `Unavailable` with the reason when there is no answer.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         scheme = "https" if parts.scheme.endswith("+https") else "http"
-        self._address = f"{scheme}://{parts.hostname}:{parts.port or 9200}"
+        self._address = f"{scheme}://{parts.hostname}:{port_of(url, url, default=9200)}"
         self._user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._authority = parse_qs(parts.query).get("ca", [None])[0]
+        if not parts.hostname:
+            raise WrongUrl(url, "it should be elasticsearch://user:password@host:port/alias")
+        if self._authority:
+            demand_certificates(url, "ca", self._authority)
         self.alias = unquote(parts.path.strip("/")) or "antiphon"
         self.next = f"{self.alias}-next"
         self._client: AsyncElasticsearch | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from antiphon_common.schemes import WrongUrl
+from antiphon_common.schemes import WrongUrl, demand_certificates, port_of
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _OPTIONS = ("endpoint", "region", "ca")
@@ -51,9 +51,10 @@ class Address:
             urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname
         ):
             raise WrongUrl(url, "endpoint= must be http://host:port or https://host:port")
+        port_of(url, endpoint or "", default=0)
         ca = options.get("ca", [""])[0]
-        if ca and not Path(ca).is_file():
-            raise WrongUrl(url, "ca= names no file")
+        if ca:
+            demand_certificates(url, "ca", ca)
         return cls(
             bucket=bucket,
             endpoint=endpoint.rstrip("/") if endpoint else None,
