@@ -8,9 +8,10 @@ PYTHON ?= python3
 PORT ?= 8080
 HOST ?= 127.0.0.1
 BIN := .venv/bin
-STACK = $(BIN)/python tools/stack --data $(or $(DATA),data-server)
+STACK = $(BIN)/python tools/stack --data "$(or $(DATA),data-server)"
 MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
 K ?=
+$(if $(filter-out embedded server,$(PROFILE)),$(error PROFILE=$(PROFILE): there are embedded and server))
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +32,10 @@ setup: .venv/ready  ## make the virtual environment from requirements.lock
 	@touch $@
 
 run: setup  ## start an empty platform on http://HOST:PORT, data in DATA (./data)
-	@exec $(BIN)/antiphon run --host $(HOST) --port $(PORT) --data $(or $(DATA),data)
+	@exec $(BIN)/antiphon run --host $(HOST) --port $(PORT) --data "$(or $(DATA),data)"
 
 demo: setup  ## start the platform with a demo library, data in DATA (./data-demo); PROFILE=server: load it into `make up`
-	@$(if $(filter server,$(PROFILE)),exec $(STACK) demo,exec $(BIN)/antiphon demo --host $(HOST) --port $(PORT) --data $(or $(DATA),data-demo))
+	@$(if $(filter server,$(PROFILE)),exec $(STACK) demo,exec $(BIN)/antiphon demo --host $(HOST) --port $(PORT) --data "$(or $(DATA),data-demo)")
 
 up: setup  ## start everything on real servers behind http://HOST:PORT, data in DATA (./data-server)
 	@exec $(STACK) up --host $(HOST) --port $(PORT)
@@ -49,7 +50,7 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 	@exec $(STACK) logs $(SERVICE)
 
 restart:  ## restart SERVICE=
-	@exec $(STACK) restart $(SERVICE)
+	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
 test: setup check unit postgres faults  ## everything that must hold: lint, types, import rules, shape, every test
 

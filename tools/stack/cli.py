@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands_ = parser.add_subparsers(dest="command", required=True)
     up = commands_.add_parser("up", help="start everything; running it twice is fine")
-    up.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8080))
+    up.add_argument("--port", type=int, default=os.environ.get("PORT") or "8080")
     up.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
     commands_.add_parser("down", help="stop everything; nothing is lost")
     commands_.add_parser("ps", help="what runs, where, and how large it is")
