@@ -211,3 +211,17 @@ async def test_the_embedded_index_says_how_it_is_made_anew(settings: Settings, m
         await reindex(shelf.index, shelf.unit, report=lambda _: None)
     assert "stop the service" in refused.value.detail
     await shelf.database.stop()
+
+
+async def test_an_index_that_was_built_beside_is_merged_before_people_use_it(house: Any) -> None:
+    before = await _merges(house)
+    await _run(house)
+    assert await _merges(house) > before
+
+
+async def _merges(shelf: Any) -> int:
+    """How often the server was asked to make one segment of an index."""
+    at = urlsplit(shelf.settings.index_url)
+    async with httpx.AsyncClient(base_url=f"http://{at.netloc}") as client:
+        found = (await client.get("/_nodes/stats/thread_pool")).json()
+    return sum(node["thread_pool"]["force_merge"]["completed"] for node in found["nodes"].values())

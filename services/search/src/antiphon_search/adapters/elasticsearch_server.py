@@ -32,6 +32,7 @@ Action = dict[str, dict[str, object]]
 MAJOR = 8
 _READ_SECONDS = 2.0
 _WRITE_SECONDS = 15.0
+_MERGE_SECONDS = 600.0
 _ALREADY_THERE = 409
 _NO_ALIAS = 404
 _WRONG_DOCUMENT = 400
@@ -161,6 +162,14 @@ class Server:
         """All that was written to an index can be found when this returns."""
         await self.call(
             lambda client: client.options(request_timeout=_WRITE_SECONDS).indices.refresh(index=index)
+        )
+
+    async def merge(self, index: str) -> None:
+        """Make one segment of an index: a misspelt word is looked up in each, and filling leaves dozens."""
+        await self.call(
+            lambda client: client.options(request_timeout=_MERGE_SECONDS).indices.forcemerge(
+                index=index, max_num_segments=1, ignore_unavailable=True
+            )
         )
 
     async def put_stamp(self, index: str, stamp: int) -> None:

@@ -12,7 +12,7 @@ gone and says so. A server that is away for a moment is tried again.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from uuid import UUID
 
 from elasticsearch import NotFoundError
@@ -46,6 +46,9 @@ class Reindexing:
         new = await self._begin()
         self._report(f"building {new.name} beside the present index")
         walked, refused = await self._fill(new)
+        # Only for speed: what fails of it the server makes good by and by.
+        with suppress(Unavailable):
+            await self._server.merge(new.name)
         await self._swap(new)
         self._report(f"{self._server.alias} is {new.name} now")
         return {"index": new.name, "documents": walked, "refused": sorted(refused)}
