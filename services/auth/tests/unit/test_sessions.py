@@ -123,7 +123,7 @@ class RefreshFamily(RuleBasedStateMachine):
             return self.account
 
         yield SimpleNamespace(
-            sessions=self.sessions, accounts=SimpleNamespace(find=find), revocations=Silent()
+            sessions=self.sessions, accounts=SimpleNamespace(look_at=find), revocations=Silent()
         )
 
     def use(self, token: str) -> str | None:
