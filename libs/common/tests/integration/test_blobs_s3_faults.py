@@ -1,6 +1,7 @@
 """What the bucket promises of bad moments: its server stopped, killed and frozen, the wire cut, reset and mute."""
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -103,8 +104,10 @@ async def test_a_store_that_is_silent_is_unavailable_in_time(
     assert await content(store, "a") == b"x"
 
     # The wire delivers what it held back: what nobody was promised may be there, and then whole.
+    # It may also be taken back between the two looks.
     if "b" in await keys(direct):
-        assert await content(direct, "b") == b"x"
+        with contextlib.suppress(NotFound):
+            assert await content(direct, "b") == b"x"
 
 
 async def test_a_wire_that_breaks_while_a_body_is_sent_is_bridged(
