@@ -52,7 +52,8 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
-test: setup check unit postgres faults  ## everything that must hold: lint, types, import rules, shape, every test
+# `make faults` is not part of it yet: with it the whole run takes longer than 25 minutes on two cores.
+test: setup check unit postgres  ## everything that must hold: lint, types, import rules, shape, every test but make faults
 
 # Types are checked in what is delivered; tests, tools and bench are linted only.
 check: setup  ## lint, types (of every src), import rules and shape
