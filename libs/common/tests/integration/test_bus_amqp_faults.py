@@ -18,6 +18,10 @@ from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.bus import CHANGES, Inbox, opened
 from antiphon_common.testing.suites.events import Changed, envelope, envelopes, values
 
+# A broker killed within half a second of making a quorum queue has it afterwards without a leader, for ever
+# (docs/operations.md says what to do): its list of replicas is written to disk that much later.
+_REMEMBERED_SECONDS = 1.5
+
 Proxies = Callable[[str, int], Awaitable[FaultProxy]]
 
 
@@ -69,7 +73,6 @@ async def clean(bus: Bus, consumer: str) -> None:
     await eventually(lambda: bus.depth(consumer), lambda depth: depth == 0, seconds=30)
 
 
-@pytest.mark.xfail(reason="publishing stalls after a kill of the broker: open in issue 4", strict=False)
 async def test_consumers_and_publishers_come_back_after_a_kill_and_nothing_confirmed_is_lost(
     server: Any,
 ) -> None:
@@ -87,16 +90,15 @@ async def test_consumers_and_publishers_come_back_after_a_kill_and_nothing_confi
 
     async with opened(server.url) as bus:
         await bus.consume("killed", CHANGES, inbox)
+        await asyncio.sleep(_REMEMBERED_SECONDS)
         publishing = asyncio.create_task(publish(bus))
         for _ in range(2):
             so_far = len(confirmed)
-            await eventually(
-                lambda: _count(confirmed), lambda count, so_far=so_far: count > so_far + 100, seconds=30
-            )
+            await eventually(lambda: _count(confirmed), lambda count, so_far=so_far: count > so_far + 100)
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
         back = len(confirmed)
-        await eventually(lambda: _count(confirmed), lambda count: count > back + 100, seconds=30)
+        await eventually(lambda: _count(confirmed), lambda count: count > back + 100)
         stop.set()
         await publishing
         await eventually(lambda: _missing(confirmed, inbox), lambda missing: not missing, seconds=30)
@@ -112,15 +114,13 @@ async def _missing(confirmed: list[str], inbox: Inbox) -> set[str]:
     return set(confirmed) - set(values(inbox.bodies))
 
 
-@pytest.mark.xfail(reason="publishing stalls after a kill of the broker: open in issue 4", strict=False)
 async def test_a_frozen_broker_costs_a_publish_five_seconds_and_consumers_resume_after_it(
     server: Any,
 ) -> None:
     inbox = Inbox()
     async with opened(server.url) as bus:
         await bus.consume("frozen", CHANGES, inbox)
-        # The broker may still be coming back from the test before.
-        await eventually(lambda: published(bus, "before"), seconds=30)
+        await bus.publish([envelope("before")])
         await inbox.holds(1)
         await asyncio.to_thread(server.freeze)
         try:
@@ -154,7 +154,8 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(server: Any) -> 
             await bus.ping()
     finally:
         await asyncio.to_thread(server.start)
-    await eventually(lambda: published(bus, "a"), seconds=20)
+    await eventually(lambda: answers(bus), seconds=20)
+    await bus.publish([envelope("a")])
     assert await inbox.holds(1) == ["a"]
     await bus.stop()
 

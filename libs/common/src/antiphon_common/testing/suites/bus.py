@@ -49,7 +49,7 @@ class Inbox:
         async def seen() -> list[str]:
             return values(self.bodies)
 
-        return await eventually(seen, lambda found: len(found) >= count, seconds=30)
+        return await eventually(seen, lambda found: len(found) >= count)
 
 
 async def letters(bus: Bus, consumer: str, count: int) -> list[DeadLetter]:
