@@ -14,9 +14,9 @@ import orjson
 from broker_accounts import HASHING, PATH
 from event_schemas import events
 
-from antiphon_common.bus import topology
-from antiphon_common.bus.rights import rights, topic_rights
-from antiphon_common.bus.topology import Topology
+from antiphon_common.bus.amqp import topology
+from antiphon_common.bus.amqp.rights import rights, topic_rights
+from antiphon_common.bus.amqp.topology import Topology
 from antiphon_embedded.composition import SERVICES
 from antiphon_gateway.purging import CONSUMER, TAGS
 

@@ -8,7 +8,7 @@ import pytest
 from broker_accounts import PATH, hashed, load, with_accounts
 from broker_definitions import VHOST, consumers, definitions, publishers, text
 
-from antiphon_common.bus import topology
+from antiphon_common.bus.amqp import topology
 
 
 def test_the_committed_definitions_are_what_the_code_declares() -> None:

@@ -8,7 +8,7 @@ give a caller at most one burst more, because a bucket that nobody remembers is 
 The time is that of Redis: one clock for all gateways. If it is set back, a caller waits one window at most.
 """
 
-from antiphon_common.cache.redis_link import Link, Refusal, Script
+from antiphon_common.cache.redis.link import Link, Refusal, Script
 from antiphon_common.errors import Unavailable
 from antiphon_gateway.ratelimit import Decision, Limit, MemoryBuckets
 

@@ -13,9 +13,10 @@ import pytest
 from aiormq.channel import Channel
 from pydantic import BaseModel
 
-from antiphon_common.bus import Envelope, Unroutable, topology
-from antiphon_common.bus.link import Link
-from antiphon_common.bus.rights import rights, topic_rights
+from antiphon_common.bus import Envelope, Unroutable
+from antiphon_common.bus.amqp import topology
+from antiphon_common.bus.amqp.link import Link
+from antiphon_common.bus.amqp.rights import rights, topic_rights
 from antiphon_common.clock import SystemClock
 from antiphon_common.errors import Forbidden
 from antiphon_common.ids import new_id

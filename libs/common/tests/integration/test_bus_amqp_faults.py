@@ -8,9 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from antiphon_common.bus import Bus, Unroutable, open_bus, topology
-from antiphon_common.bus.amqp import AmqpBus
-from antiphon_common.bus.link import Link
+from antiphon_common.bus import Bus, Unroutable, open_bus
+from antiphon_common.bus.amqp import AmqpBus, topology
+from antiphon_common.bus.amqp.link import Link
 from antiphon_common.errors import Conflict, ServiceError, Unavailable
 from antiphon_common.schemes import WrongUrl
 from antiphon_common.testing.proxy import FaultProxy

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from antiphon_common.cache import Cache, open_cache
 from antiphon_common.cache.redis import MAX_VALUE
-from antiphon_common.cache.redis_link import Link, Refusal, Script
+from antiphon_common.cache.redis.link import Link, Refusal, Script
 from antiphon_common.errors import Unavailable
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.cache import CacheSuite

@@ -8,7 +8,7 @@ import aiormq
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus.link import Link, Translated
+from antiphon_common.bus.amqp.link import Link, Translated
 from antiphon_common.errors import Unavailable
 
 _PUBLISH_SECONDS = 5.0

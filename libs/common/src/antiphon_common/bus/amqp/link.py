@@ -18,7 +18,7 @@ from aiormq.channel import Channel
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from antiphon_common.bus.topology import Topology
+from antiphon_common.bus.amqp.topology import Topology
 from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
 from antiphon_common.schemes import WrongUrl, demand_certificates
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from antiphon_common.bus import RETRY_SECONDS, topology
+from antiphon_common.bus import RETRY_SECONDS
+from antiphon_common.bus.amqp import topology
 
 _NOTHING = "^$"
 _COPIES = "(-[a-z0-9-]+)?"

@@ -20,10 +20,11 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, Handler, NotNow, topology
+from antiphon_common.bus import DELIVERY_LIMIT, RETRY_SECONDS, Handler, NotNow
+from antiphon_common.bus.amqp import topology
+from antiphon_common.bus.amqp.link import CALL_SECONDS, Link, Translated
+from antiphon_common.bus.amqp.outgoing import Outgoing, Parcel
 from antiphon_common.bus.judging import Verdict, judge
-from antiphon_common.bus.link import CALL_SECONDS, Link, Translated
-from antiphon_common.bus.outgoing import Outgoing, Parcel
 from antiphon_common.errors import ServiceError, Unavailable
 
 _AT_ONCE = 250

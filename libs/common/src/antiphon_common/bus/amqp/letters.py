@@ -15,9 +15,10 @@ from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from antiphon_common.bus import DeadLetter, topology
-from antiphon_common.bus.link import CALL_SECONDS, Link, Translated
-from antiphon_common.bus.outgoing import Outgoing, Parcel
+from antiphon_common.bus import DeadLetter
+from antiphon_common.bus.amqp import topology
+from antiphon_common.bus.amqp.link import CALL_SECONDS, Link, Translated
+from antiphon_common.bus.amqp.outgoing import Outgoing, Parcel
 from antiphon_common.errors import NotFound, Unavailable
 
 # The most that can be held; who takes all of them never holds more than a window.

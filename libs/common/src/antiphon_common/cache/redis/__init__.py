@@ -7,7 +7,7 @@ it, by whomever. A mark that was evicted or expired hides values and shows none.
 everything.
 
 Failure policy: a Redis that is down, frozen, full or refuses us is a cache in which nothing is found and
-nothing is kept; nobody waits for it longer than a few tens of milliseconds (`redis_link`). What could not
+nothing is kept; nobody waits for it longer than a few tens of milliseconds (`link.py`). What could not
 be purged or deleted meanwhile, and what a crash of Redis may have brought back, is never found: the mark of
 everything is deleted before a Redis is used that was restarted or that missed something. A wiped Redis is
 an empty cache.
@@ -20,7 +20,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Collection
 
-from antiphon_common.cache.redis_link import Ask, Link, Refusal, Reply, Script
+from antiphon_common.cache.redis.link import Ask, Link, Refusal, Reply, Script
 from antiphon_common.errors import Unavailable
 
 MAX_VALUE = 2 * 1024 * 1024

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 from pamqp.commands import Basic
 
-from antiphon_common.bus import LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler, Unroutable, topology
-from antiphon_common.bus.letters import Letters, ready
-from antiphon_common.bus.link import Link, quiet
-from antiphon_common.bus.outgoing import Outgoing, Parcel
-from antiphon_common.bus.subscription import Subscription
+from antiphon_common.bus import LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler, Unroutable
+from antiphon_common.bus.amqp import topology
+from antiphon_common.bus.amqp.letters import Letters, ready
+from antiphon_common.bus.amqp.link import Link, quiet
+from antiphon_common.bus.amqp.outgoing import Outgoing, Parcel
+from antiphon_common.bus.amqp.subscription import Subscription
 from antiphon_common.errors import Forbidden, NotFound, Unavailable
 from antiphon_common.schemes import WrongUrl
 

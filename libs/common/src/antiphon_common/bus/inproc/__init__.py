@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from antiphon_common.bus import DELIVERY_LIMIT, LISTED, RETRY_SECONDS, DeadLetter, Envelope, Handler, NotNow
-from antiphon_common.bus.journal import Delivery, Journal
+from antiphon_common.bus.inproc.journal import Delivery, Journal
 from antiphon_common.bus.judging import Verdict, judge
 
 # One transaction, which the writers of the same database wait for.
