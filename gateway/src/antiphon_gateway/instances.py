@@ -2,7 +2,10 @@
 
 Whoever refuses connections, fails five times in a row, says that it is ending (`Connection: close`) or is
 not ready is set aside, and asked `/readyz` twice a second until it is well. Somebody set aside is still
-asked when there is nobody else. A service with one instance is never probed: its breaker alone decides.
+asked when there is nobody else. Of a service with one instance the breaker alone decides.
+
+Late answers set nobody aside: whoever gave five in a row is asked `/healthz` twice a second, which needs no
+server behind it, and only one that does not answer within a second is taken for dead, until it does.
 """
 
 from collections.abc import Callable, Collection, Sequence

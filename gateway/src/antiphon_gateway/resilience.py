@@ -7,7 +7,12 @@ from antiphon_gateway.problems import unavailable
 
 
 class Breaker:
-    """Opens after five failures in a row; then lets one trial through after 0.5 s, 1 s ... at most 5 s."""
+    """Opens after five failures in a row; then lets one trial through after 0.5 s, 1 s ... at most 5 s.
+
+    That an answer is late says more about the question than about the service: one caller's expensive
+    searches must not close it to everybody. Five late ones in a row (one, while it is open) are a doubt, which
+    whoever probes settles by `succeeded` or `dead`; nobody is a trial meanwhile.
+    """
 
     THRESHOLD = 5
     FIRST_PAUSE = 0.5
@@ -16,6 +21,7 @@ class Breaker:
     def __init__(self, *, now: Callable[[], float]) -> None:
         self._now = now
         self._failures = 0
+        self._late = 0
         self._pause = self.FIRST_PAUSE
         self._closed_until: float | None = None
 
@@ -23,12 +29,16 @@ class Breaker:
     def is_open(self) -> bool:
         return self._closed_until is not None
 
+    @property
+    def is_doubted(self) -> bool:
+        return self._late >= (1 if self.is_open else self.THRESHOLD)
+
     def check(self) -> None:
         """Raises 503 while the service is given time to recover."""
         if self._closed_until is None:
             return
         wait = self._closed_until - self._now()
-        if wait > 0:
+        if wait > 0 or self.is_doubted:
             raise unavailable(
                 503, "service_unavailable", detail="This part of the platform is not answering.",
                 retry_after=wait,
@@ -37,7 +47,7 @@ class Breaker:
         self._closed_until = self._now() + self._pause
 
     def succeeded(self) -> None:
-        self._failures = 0
+        self._failures = self._late = 0
         self._pause = self.FIRST_PAUSE
         self._closed_until = None
 
@@ -47,6 +57,14 @@ class Breaker:
             self._pause = min(self._pause * 2, self.LONGEST_PAUSE)
         if self._failures >= self.THRESHOLD:
             self._closed_until = self._now() + self._pause
+
+    def late(self) -> None:
+        self._late += 1
+
+    def dead(self) -> None:
+        """Open at once: it does not even say that it lives."""
+        self._failures = self.THRESHOLD
+        self.failed()
 
 
 class Bulkhead:

@@ -133,7 +133,7 @@ class Call:
     def timed_out(self) -> Refused:
         """Counts a missed deadline and makes the refusal for it."""
         if self._instance:
-            self._upstream.failed(self._instance)
+            self._instance.breaker.late()
         return unavailable(503, "upstream_timeout", detail="This part of the platform took too long.")
 
     def _enter(self, tried: Sequence[Instance]) -> Instance:
@@ -210,18 +210,31 @@ class Upstream:
             self.instances.set_aside(instance)
 
     async def probe(self) -> None:
-        """Ask every instance whether it is ready, where there is a choice."""
-        if self.instances.are_several:
-            await asyncio.gather(*(self._probe(instance) for instance in self.instances.every))
+        """Ask every instance whether it is ready, where there is a choice, and the doubted whether they live."""
+        every = self.instances.every
+        questions = [self._see_whether_ready(one) for one in every if self.instances.are_several]
+        questions += [self._see_whether_alive(one) for one in every if one.breaker.is_doubted]
+        await asyncio.gather(*questions)
 
-    async def _probe(self, instance: Instance) -> None:
+    async def _see_whether_alive(self, instance: Instance) -> None:
+        if await self._asked(instance, "/healthz"):
+            instance.breaker.succeeded()
+        else:
+            instance.breaker.dead()
+
+    async def _asked(self, instance: Instance, path: str) -> Answer | None:
+        """What it says, none when that is late or does not come."""
         try:
             async with self._deadlines.within(_PROBE_SECONDS):
-                answer = await self.client.send(instance.base, Request("GET", "/readyz", ()))
+                answer = await self.client.send(instance.base, Request("GET", path, ()))
                 await answer.read()
-            ready = answer.status == 200 and not answer.closing
         except (NotConnected, Broken, TimeoutError):
-            ready = False
+            return None
+        return answer
+
+    async def _see_whether_ready(self, instance: Instance) -> None:
+        answer = await self._asked(instance, "/readyz")
+        ready = answer is not None and answer.status == 200 and not answer.closing
         if ready:
             instance.breaker.succeeded()
         elif not instance.resting:

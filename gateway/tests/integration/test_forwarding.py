@@ -7,6 +7,7 @@ import time
 import pytest
 
 from antiphon_common.ids import new_id
+from antiphon_common.testing.running import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -186,6 +187,26 @@ async def test_a_service_that_is_too_slow_is_given_up(new_site, tmp_path) -> Non
         assert (reply.status, reply.json()["code"]) == (503, "upstream_timeout")
         assert "retry-after" in reply.headers
         assert time.monotonic() - began < 2
+
+
+async def test_the_slow_questions_of_one_caller_cost_no_other_an_answer(new_site, tmp_path) -> None:
+    async def never(seen, send) -> None:
+        await asyncio.sleep(30)
+
+    async with new_site(tmp_path, deadline_seconds=0.2) as site:
+        site.services.handlers["/api/search"] = never
+        for _ in range(4):
+            slow = await asyncio.gather(*(site.get("/api/search?q=x") for _ in range(20)))
+            assert {reply.json()["code"] for reply in slow} == {"upstream_timeout"}
+            # Until somebody is answered the gateway asks whether it lives.
+            await eventually(lambda: doubts(site), lambda count: count == 0, seconds=3)
+            await asyncio.gather(*(site.get("/api/search?q=x") for _ in range(20)))
+            assert (await site.get("/api/search/tracks?q=x")).status == 200
+
+
+async def doubts(site) -> int:
+    upstreams = site.gateway._parts.forwarder._upstreams
+    return sum(one.breaker.is_doubted for one in upstreams["search"].instances.every)
 
 
 async def test_a_stream_may_take_longer_than_the_deadline_once_it_began(new_site, tmp_path) -> None:

@@ -201,5 +201,33 @@ async def test_a_frozen_instance_is_set_aside_within_two_seconds(
         await ready_again(site, 2)
 
 
+async def test_an_only_instance_that_is_frozen_is_refused_at_once_and_asked_again_when_it_lives(
+    new_site: Any, tmp_path: Path, free_ports: list[int]
+) -> None:
+    url = f"http://127.0.0.1:{free_ports[0]}"
+    async with (
+        instances(free_ports[:1]) as (only,),
+        new_site(tmp_path, playlist_url=url, deadline_seconds=0.5) as site,
+    ):
+
+        async def asked() -> tuple[int, bool]:
+            began = time.monotonic()
+            status = (await site.get("/api/playlists", headers=site.bearer())).status
+            return status, time.monotonic() - began < 0.25
+
+        assert (await asked())[0] == 200
+        only.process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.gather(*(asked() for _ in range(5)))
+            await eventually(asked, lambda answer: answer == (503, True), seconds=3)
+            # Nobody has to wait to find out that it is still frozen.
+            for _ in range(40):
+                assert await asked() == (503, True)
+                await asyncio.sleep(0.05)
+        finally:
+            only.process.send_signal(signal.SIGCONT)
+        await eventually(asked, lambda answer: answer[0] == 200, seconds=3)
+
+
 async def resting(site: Any) -> int:
     return sum(one.resting for one in site.gateway._parts.forwarder._upstreams["playlist"].instances.every)

@@ -219,6 +219,68 @@ async def test_five_failures_set_an_instance_aside() -> None:
     assert fakes.asked.count("http://0") == 5
 
 
+@pytest.mark.parametrize("count", [1, 2])
+async def test_late_answers_set_nobody_aside_who_says_that_he_lives(count: int) -> None:
+    fakes = Fakes()
+    one = upstream(fakes, count)
+    for _ in range(10):
+        late(one, 5 * count)
+        await one.probe()
+        assert await ask_each(one) == [200] * count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_when_nobody_says_that_he_lives_late_answers_end_in_a_refusal_until_somebody_does(
+    count: int,
+) -> None:
+    fakes = Fakes()
+    one = upstream(fakes, count)
+    late(one, 5 * count)
+    assert await ask_each(one) == [200] * count, "nobody was asked yet"
+    late(one, 5 * count)
+    for number in range(count):
+        fakes.acts[f"http://{number}"] = raising(TimeoutError)
+    await one.probe()
+    fakes.asked.clear()
+    for _ in range(10):
+        with pytest.raises(Refused):
+            await ask(one)
+    assert fakes.asked == []
+    fakes.acts.clear()
+    await one.probe()
+    assert await ask_each(one) == [200] * count
+
+
+def late(one: Upstream, times: int) -> None:
+    """So many calls in a row took too long."""
+    for _ in range(times):
+        with one.call() as call:
+            call._enter(())
+            call.timed_out()
+
+
+async def ask_each(one: Upstream) -> list[int]:
+    return [await ask(one) for _ in one.instances.every]
+
+
+async def test_an_only_instance_is_asked_whether_it_lives_and_not_whether_it_is_ready() -> None:
+    asked: list[str] = []
+
+    class Noting(Fakes):
+        async def send(self, base: str, request: Request) -> Given:
+            asked.append(request.path)
+            return Given(503)
+
+    one = upstream(Noting(), 1)
+    await one.probe()
+    assert asked == []
+    for _ in range(5):
+        one.instances.every[0].breaker.late()
+    await one.probe()
+    assert asked == ["/healthz"]
+    assert not one.instances.every[0].breaker.is_open
+
+
 async def test_when_all_refuse_that_is_said_at_once() -> None:
     fakes = Fakes()
     for number in range(3):

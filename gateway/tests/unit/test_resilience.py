@@ -62,6 +62,45 @@ def test_the_pause_never_grows_beyond_five_seconds() -> None:
     assert not is_open(breaker)
 
 
+def test_late_answers_are_a_doubt_and_never_open_it() -> None:
+    breaker = Breaker(now=Time())
+    for _ in range(4):
+        breaker.late()
+    breaker.succeeded()
+    for _ in range(4):
+        breaker.late()
+    assert not breaker.is_doubted
+    for _ in range(1000):
+        breaker.late()
+    assert breaker.is_doubted
+    assert not is_open(breaker)
+
+
+def test_who_does_not_even_live_is_asked_by_nobody_until_it_does() -> None:
+    time = Time()
+    breaker = Breaker(now=time)
+    for _ in range(5):
+        breaker.late()
+    for _ in range(20):
+        breaker.dead()
+        time.now += 60
+        assert is_open(breaker)
+    breaker.succeeded()
+    assert not is_open(breaker)
+    assert not breaker.is_doubted
+
+
+def test_a_trial_that_is_late_is_a_doubt_at_once() -> None:
+    time = Time()
+    breaker = Breaker(now=time)
+    for _ in range(5):
+        breaker.failed()
+    time.now += 60
+    assert not is_open(breaker)
+    breaker.late()
+    assert breaker.is_doubted
+
+
 def test_a_bulkhead_is_full_at_its_size() -> None:
     bulkhead = Bulkhead(1)
     bulkhead.enter()
