@@ -10,8 +10,8 @@ class Breaker:
     """Opens after five failures in a row; then lets one trial through after 0.5 s, 1 s ... at most 5 s.
 
     That an answer is late says more about the question than about the service: one caller's expensive
-    searches must not close it to everybody. Five late ones in a row (one, while it is open) are a doubt, which
-    whoever probes settles by `succeeded` or `dead`; nobody is a trial meanwhile.
+    searches must not close it to everybody. Five late ones in a row (one, while it is open) are a doubt,
+    which whoever probes settles by `succeeded` or `dead`; nobody is a trial meanwhile.
     """
 
     THRESHOLD = 5

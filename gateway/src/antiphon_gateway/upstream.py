@@ -210,7 +210,7 @@ class Upstream:
             self.instances.set_aside(instance)
 
     async def probe(self) -> None:
-        """Ask every instance whether it is ready, where there is a choice, and the doubted whether they live."""
+        """Ask whether each is ready, where there is a choice, and who is doubted whether it lives."""
         every = self.instances.every
         questions = [self._see_whether_ready(one) for one in every if self.instances.are_several]
         questions += [self._see_whether_alive(one) for one in every if one.breaker.is_doubted]
