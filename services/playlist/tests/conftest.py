@@ -12,10 +12,8 @@ import pytest
 from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
-from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
-from antiphon_common.testing.databases import Migrated
+from antiphon_common.testing.databases import Migrated, idle_relay
 from antiphon_common.testing.running import drained, publish, running
 from antiphon_contracts.catalog import Credit, TrackChanged
 from antiphon_contracts.event import Event
@@ -97,16 +95,6 @@ def tracks(client: httpx.AsyncClient, say: Say, track: MakeTrack) -> MakeTracks:
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The migrated database without a service around it."""
-    database = Database(settings.database_url)
-    await database.start()
-    yield database
-    await database.stop()
-
-
-@pytest.fixture
 def open_unit(database: Database, clock: FixedClock) -> Callable[[], AbstractAsyncContextManager[Unit]]:
     """Opens units whose events stay in the outbox."""
-    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
-    return partial(unit_of_work, database, clock, relay)
+    return partial(unit_of_work, database, clock, idle_relay(database, OUTBOX))

@@ -1,7 +1,6 @@
 """Units that would stand in each other's way: guesses that are forgotten, offers, ends of all sessions."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -11,28 +10,17 @@ from antiphon_auth import usecases
 from antiphon_auth.domain.accounts import Account
 from antiphon_auth.domain.bootstrap import Bootstrap
 from antiphon_auth.repository import unit_of_work
-from antiphon_auth.settings import Settings
 from antiphon_auth.tables import OUTBOX
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
-from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import idle_relay
 from antiphon_common.testing.races import raced
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings.database_url)
-    yield database
-    await database.stop()
-
-
-@pytest.fixture
 def open_unit(database: Database, clock: FixedClock) -> Any:
-    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
-    return partial(unit_of_work, database, clock, relay)
+    return partial(unit_of_work, database, clock, idle_relay(database, OUTBOX))
 
 
 def administrator(clock: FixedClock) -> Account:

@@ -1,7 +1,6 @@
 """What must hold when many ask at once, on the real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,28 +14,18 @@ from antiphon_auth.domain.sessions import Session
 from antiphon_auth.repository import unit_of_work
 from antiphon_auth.settings import Settings
 from antiphon_auth.tables import OUTBOX, AccountRow, Base, RevocationRow, SessionRow
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
 from antiphon_common.db.migrations import differences, downgrade, migrate
-from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import idle_relay
 
 PASSWORD = "copper lantern quietly orbiting"
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings.database_url)
-    yield database
-    await database.stop()
-
-
-@pytest.fixture
-def open_unit(database: Database, settings: Settings, clock: FixedClock) -> Any:
-    relay = Relay(database, OUTBOX, open_bus(settings.bus_url), log=open_log("test", file=settings.log_file))
-    return partial(unit_of_work, database, clock, relay)
+def open_unit(database: Database, clock: FixedClock) -> Any:
+    return partial(unit_of_work, database, clock, idle_relay(database, OUTBOX))
 
 
 async def count(database: Database, row: type[Base]) -> int:

@@ -10,19 +10,9 @@ from antiphon_catalog.ports import Unit
 from antiphon_catalog.repository import unit_of_work
 from antiphon_catalog.settings import Settings
 from antiphon_catalog.tables import OUTBOX
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import SystemClock
 from antiphon_common.db import Database
-from antiphon_common.db.outbox import Relay
-from antiphon_common.logs import open_log
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The database of the test."""
-    database = Database(settings.database_url)
-    yield database
-    await database.stop()
+from antiphon_common.testing.databases import idle_relay
 
 
 @pytest.fixture
@@ -41,7 +31,6 @@ def unit_on() -> OpenUnit:
     """Opens a unit on a database."""
 
     def open_unit(database: Database) -> AbstractAsyncContextManager[Unit]:
-        relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("catalog", level="error"))
-        return partial(unit_of_work, database, SystemClock(), relay)()
+        return partial(unit_of_work, database, SystemClock(), idle_relay(database, OUTBOX))()
 
     return open_unit

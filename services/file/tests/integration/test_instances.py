@@ -14,13 +14,12 @@ import pytest
 from sqlalchemy import select
 
 from antiphon_common.blobs import open_blobs
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import SystemClock
 from antiphon_common.db import Database
 from antiphon_common.db.migrations import migrate
-from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import idle_relay
 from antiphon_common.testing.running import Recorder, eventually, running
 from antiphon_common.testing.suites.blobs import chunks, keys
 from antiphon_common.testing.tokens import TokenMaker
@@ -55,8 +54,7 @@ async def database(shared: Settings) -> AsyncIterator[Database]:
 
 
 def units(database: Database) -> Callable[[], Any]:
-    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=LOG)
-    return partial(unit_of_work, database, SystemClock(), relay, lambda: None)
+    return partial(unit_of_work, database, SystemClock(), idle_relay(database, OUTBOX), lambda: None)
 
 
 async def rows(database: Database) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Units that two instances run at the same moment: twins, uses of images, people who go."""
 
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -8,19 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select
 
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
-from antiphon_common.db.outbox import Relay
 from antiphon_common.errors import Unavailable
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import idle_relay
 from antiphon_common.testing.races import raced
 from antiphon_contracts.auth import AccountDeleted
 from antiphon_file import usecases
 from antiphon_file.domain import Form, Image, Quota, Upload
 from antiphon_file.repository import unit_of_work
-from antiphon_file.settings import Settings
 from antiphon_file.tables import OUTBOX, ImageRow, ImageUseRow, UploadRow, UsageRow
 
 QUOTA = Quota(size=10_000, files=10, images=10)
@@ -28,16 +24,8 @@ ADA = new_id()
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings.database_url)
-    yield database
-    await database.stop()
-
-
-@pytest.fixture
 def open_unit(database: Database, clock: FixedClock) -> Any:
-    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
-    return partial(unit_of_work, database, clock, relay, lambda: None)
+    return partial(unit_of_work, database, clock, idle_relay(database, OUTBOX), lambda: None)
 
 
 def image(clock: FixedClock) -> Image:

@@ -21,7 +21,7 @@ from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.principal import Principal
-from antiphon_common.testing.databases import Migrated
+from antiphon_common.testing.databases import Migrated, idle_relay
 from antiphon_contracts.auth import AccountDeleted
 from antiphon_contracts.stream import AudioServed
 from antiphon_library import queries, usecases
@@ -236,7 +236,7 @@ def test_counters_equal_their_sets_after_any_sequence(
     async def run() -> None:
         database = Database(url)
         await database.start()
-        relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
+        relay = idle_relay(database, OUTBOX)
         open_unit: OpenUnit = lambda: unit_of_work(database, FixedClock(), relay)  # noqa: E731
         await prepare(open_unit)
         model = Model(open_unit)

@@ -20,7 +20,7 @@ from antiphon_common.errors import Conflict, Invalid
 from antiphon_common.ids import new_id
 from antiphon_common.logs import open_log
 from antiphon_common.principal import Principal
-from antiphon_common.testing.databases import Migrated
+from antiphon_common.testing.databases import Migrated, idle_relay
 from antiphon_playlist import queries, usecases
 from antiphon_playlist.domain import MAX_ITEMS, Playlist, Spot, Track
 from antiphon_playlist.ports import Unit
@@ -163,7 +163,7 @@ def test_any_sequence_of_changes_leaves_exactly_the_order_that_was_asked_for(
     async def run() -> None:
         database = Database(url)
         await database.start()
-        relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
+        relay = idle_relay(database, OUTBOX)
         open_unit: OpenUnit = lambda: unit_of_work(database, FixedClock(), relay)  # noqa: E731
         model = Model(open_unit, (await make(open_unit)).id)
         for operation in operations:

@@ -1,6 +1,6 @@
 """Events that two instances handle at the same moment."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -8,19 +8,16 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from antiphon_common.bus import open_bus
 from antiphon_common.clock import FixedClock
 from antiphon_common.db import Database
-from antiphon_common.db.outbox import Relay
 from antiphon_common.ids import new_id
-from antiphon_common.logs import open_log
+from antiphon_common.testing.databases import idle_relay
 from antiphon_common.testing.races import raced
 from antiphon_contracts.auth import AccountChanged, AccountDeleted
 from antiphon_contracts.playlist import PlaylistChanged, PlaylistDeleted
 from antiphon_user import usecases
 from antiphon_user.ports import Unit
 from antiphon_user.repository import unit_of_work
-from antiphon_user.settings import Settings
 from antiphon_user.tables import OUTBOX, PlaylistRow, ProfileRow
 
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
@@ -28,16 +25,8 @@ ADA = new_id()
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings.database_url)
-    yield database
-    await database.stop()
-
-
-@pytest.fixture
 def open_unit(database: Database, clock: FixedClock) -> OpenUnit:
-    relay = Relay(database, OUTBOX, open_bus("inproc:"), log=open_log("test", level="error"))
-    return partial(unit_of_work, database, clock, relay)
+    return partial(unit_of_work, database, clock, idle_relay(database, OUTBOX))
 
 
 def account(revision: int) -> AccountChanged:

@@ -5,14 +5,20 @@ With `ANTIPHON_TEST_PROFILE=server` it is a database of a real Postgres: the sam
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import Table
 
+from antiphon_common.bus import open_bus
+from antiphon_common.db import Database
 from antiphon_common.db.migrations import migrate
+from antiphon_common.db.outbox import Relay
+from antiphon_common.logs import open_log
+from antiphon_common.settings import ServiceSettings
 from antiphon_common.testing.isolation import postgres_database
 from antiphon_common.testing.servers import Servers
 
@@ -60,3 +66,17 @@ def migrated(tmp_path: Path, test_postgres: str | None, template_of: Migrated) -
             return f"sqlite+aiosqlite:///{tmp_path}/service.db"
 
         yield make
+
+
+@pytest.fixture
+async def database(settings: ServiceSettings) -> AsyncIterator[Database]:
+    """The database that the settings of a test folder name, without a service around it."""
+    database = Database(settings.database_url)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+def idle_relay(database: Database, outbox: Table) -> Relay:
+    """A relay that nobody starts: what units announce stays in the outbox."""
+    return Relay(database, outbox, open_bus("inproc:"), log=open_log("test", level="error"))

@@ -10,7 +10,7 @@ import pytest
 from antiphon_common.clock import FixedClock
 from antiphon_common.testing import isolation
 from antiphon_common.testing.containers import Containers
-from antiphon_common.testing.databases import migrated, template_of, test_postgres
+from antiphon_common.testing.databases import database, migrated, template_of, test_postgres
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.servers import (
     NOT_TESTED,
@@ -23,7 +23,7 @@ from antiphon_common.testing.servers import (
 from antiphon_common.testing.stacks import Run, Stacks, end
 from antiphon_common.testing.tokens import TokenMaker
 
-__all__ = ["migrated", "template_of", "test_postgres"]
+__all__ = ["database", "migrated", "template_of", "test_postgres"]
 
 _RUN = pytest.StashKey[Run]()
 _TOLD = "antiphon_servers"
