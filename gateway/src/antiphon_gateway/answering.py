@@ -7,7 +7,7 @@ from antiphon_gateway.caching import AnswerCache, Fetched, Remembered, not_modif
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.headers import answered_headers
 from antiphon_gateway.matching import Target
-from antiphon_gateway.paths import sorted_query
+from antiphon_gateway.paths import known_query
 from antiphon_gateway.policy import Public
 from antiphon_gateway.problems import PROBLEM_JSON, foreign_error
 from antiphon_gateway.upstream import Broken, Request, Upstreams, failure
@@ -29,7 +29,7 @@ class PublicAnswers:
     async def answer(self, exchange: Exchange, target: Target, policy: Public) -> None:
         """Answer the exchange. Raises `Refused`."""
         path = target.path(exchange.ids)
-        query = sorted_query(exchange.query)
+        query = known_query(exchange.query, policy.query)
         whole = f"{path}?{query}" if query else path
         audience = "everyone" if policy.shared else "anonymous"
         traceparent = exchange.traceparent

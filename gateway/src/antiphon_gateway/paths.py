@@ -6,6 +6,7 @@ gateway (dot segments, encoded slashes, matrix parameters, NUL, double encoding)
 """
 
 import re
+from collections.abc import Collection
 from urllib.parse import parse_qsl, urlencode
 
 from antiphon_gateway.problems import Refused
@@ -31,8 +32,11 @@ def check_target(raw_path: bytes, query: bytes) -> None:
         raise Refused(400, "query_not_valid", detail="The query string holds a byte that is not allowed.")
 
 
-def sorted_query(query: bytes) -> str:
-    """One spelling for all orders of the same parameters; a repeated name keeps its order."""
+def known_query(query: bytes, names: Collection[str]) -> str:
+    """What a query says of these parameters, in one spelling; of a repeated one the last, as services read.
+
+    With what no service looks at, one answer could be remembered under any number of names.
+    """
     if not query:
         return ""
     try:
@@ -41,4 +45,4 @@ def sorted_query(query: bytes) -> str:
         raise Refused(
             400, "query_not_valid", detail="The query string is not UTF-8 or has too many fields."
         ) from error
-    return urlencode(sorted(pairs, key=lambda pair: pair[0]))
+    return urlencode(sorted({name: value for name, value in pairs if name in names}.items()))

@@ -42,12 +42,14 @@ class Body(StrEnum):
 class Public:
     """The answer is the same for everybody without a token, and may be remembered for `seconds`.
 
-    `tags` name what it is made of (`{id}` is filled from the path); an event about that purges it. `shared`
-    says that a token makes no difference either, so it is left out of the upstream request.
+    `tags` name what it is made of (`{id}` is filled from the path); an event about that purges it. `query`
+    names the parameters that it depends on; others are neither in its key nor sent on. `shared` says that a
+    token makes no difference either, so it is left out of the upstream request.
     """
 
     seconds: float
     tags: tuple[str, ...]
+    query: tuple[str, ...] = ()
     shared: bool = False
 
 

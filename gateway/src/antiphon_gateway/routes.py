@@ -13,6 +13,10 @@ _NONE, _JSON = Body.NONE, Body.JSON
 # A waveform never changes under its id, and an event says when its track is gone. No event is about images.
 _IMMUTABLE = 24 * 3600
 
+# The parameters of lists.
+_PAGE = ("limit", "cursor")
+_MINE = ("mine", *_PAGE)
+
 _AUTH = (
     Route("POST", "/api/auth/register", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON, cookies=True),
     Route("POST", "/api/auth/bootstrap", "auth", _ANONYMOUS, Rate.AUTH, PRIVATE, _JSON),
@@ -45,7 +49,7 @@ _FILE = (
     Route("DELETE", "/api/uploads/{id}", "file", _USER, _WRITE, PRIVATE, _NONE),
     Route("POST", "/api/images", "file", _USER, Rate.UPLOAD, PRIVATE, Body.IMAGE),
     Route("GET", "/api/images/{id}", "file", _ANYONE, _READ,
-          Public(60, ("image:{id}",), shared=True), _NONE),
+          Public(60, ("image:{id}",), ("size",), shared=True), _NONE),
 )  # fmt: skip
 
 
@@ -60,10 +64,13 @@ def _owned(kind: str) -> tuple[Route, ...]:
     )
 
 
+_TRACK_FILTERS = ("sort", "genre", "artist_id", "album_id", "year_from", "year_to", *_MINE)
+
 _CATALOG = (
-    Route("GET", "/api/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
-    Route("GET", "/api/tracks/popular", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
-    Route("GET", "/api/tracks/recent", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",), _TRACK_FILTERS), _NONE),
+    Route("GET", "/api/tracks/popular", "catalog", _ANYONE, _READ,
+          Public(30, ("tracks",), ("period", *_PAGE)), _NONE),
+    Route("GET", "/api/tracks/recent", "catalog", _ANYONE, _READ, Public(30, ("tracks",), _PAGE), _NONE),
     Route("GET", "/api/tracks/{id}", "catalog", _ANYONE, _READ,
           Public(30, ("track:{id}", "credits")), _NONE),
     Route("GET", "/api/tracks/{id}/waveform", "catalog", _ANYONE, _READ,
@@ -74,24 +81,31 @@ _CATALOG = (
     Route("DELETE", "/api/tracks/{id}", "catalog", _USER, _WRITE, PRIVATE, _NONE),
     Route("POST", "/api/tracks/{id}/publication", "catalog", _USER, _WRITE, PRIVATE, _JSON),
     Route("DELETE", "/api/tracks/{id}/publication", "catalog", _USER, _WRITE, PRIVATE, _NONE),
-    Route("GET", "/api/artists", "catalog", _ANYONE, _READ, Public(30, ("artists",)), _NONE),
+    Route("GET", "/api/artists", "catalog", _ANYONE, _READ,
+          Public(30, ("artists",), ("q", "sort", *_MINE)), _NONE),
     Route("GET", "/api/artists/{id}", "catalog", _ANYONE, _READ,
           Public(30, ("artist:{id}", "artists")), _NONE),
-    Route("GET", "/api/artists/{id}/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
-    Route("GET", "/api/artists/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
-    Route("GET", "/api/artists/{id}/top-tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/artists/{id}/albums", "catalog", _ANYONE, _READ,
+          Public(30, ("albums",), _MINE), _NONE),
+    Route("GET", "/api/artists/{id}/tracks", "catalog", _ANYONE, _READ,
+          Public(30, ("tracks",), ("sort", *_MINE)), _NONE),
+    Route("GET", "/api/artists/{id}/top-tracks", "catalog", _ANYONE, _READ,
+          Public(30, ("tracks",), ("limit",)), _NONE),
     *_owned("artists"),
-    Route("GET", "/api/albums", "catalog", _ANYONE, _READ, Public(30, ("albums",)), _NONE),
+    Route("GET", "/api/albums", "catalog", _ANYONE, _READ,
+          Public(30, ("albums",), ("sort", "genre", "type", *_MINE)), _NONE),
     Route("GET", "/api/albums/{id}", "catalog", _ANYONE, _READ, Public(30, ("album:{id}", "albums")), _NONE),
-    Route("GET", "/api/albums/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",)), _NONE),
+    Route("GET", "/api/albums/{id}/tracks", "catalog", _ANYONE, _READ, Public(30, ("tracks",), _MINE), _NONE),
     *_owned("albums"),
-    Route("GET", "/api/genres", "catalog", _ANYONE, _READ, Public(60, ("tracks",)), _NONE),
+    Route("GET", "/api/genres", "catalog", _ANYONE, _READ, Public(60, ("tracks",), _PAGE), _NONE),
 )  # fmt: skip
+
+_PUBLIC_PLAYLISTS = Public(30, ("playlists",), ("sort", *_PAGE))
 
 _PLAYLIST = (
     Route("GET", "/api/playlists", "playlist", _USER, _READ, PRIVATE, _NONE),
     Route("POST", "/api/playlists", "playlist", _USER, _WRITE, PRIVATE, _JSON),
-    Route("GET", "/api/playlists/public", "playlist", _ANYONE, _READ, Public(30, ("playlists",)), _NONE),
+    Route("GET", "/api/playlists/public", "playlist", _ANYONE, _READ, _PUBLIC_PLAYLISTS, _NONE),
     Route("GET", "/api/playlists/{id}", "playlist", _ANYONE, _READ, PRIVATE, _NONE),
     Route("PATCH", "/api/playlists/{id}", "playlist", _USER, _WRITE, PRIVATE, _JSON),
     Route("PUT", "/api/playlists/{id}", "playlist", _USER, _WRITE, PRIVATE, _JSON),

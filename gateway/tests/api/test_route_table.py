@@ -67,6 +67,17 @@ def test_every_header_that_a_service_reads_is_sent_on(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_what_is_remembered_depends_on_exactly_the_parameters_that_the_service_reads(service: str) -> None:
+    offers = offered(service)
+    for key, route in routed(service).items():
+        if route.cache:
+            read = [p for p in offers[key].get("parameters", []) if p["in"] == "query"]
+            assert set(route.cache.query) == {p["name"] for p in read}, key
+            # Of a name that comes twice the gateway keeps the last.
+            assert not [p["name"] for p in read if "array" in str(p["schema"])], key
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_every_parameter_in_a_path_is_a_uuid(service: str) -> None:
     for _, path, operation in operations(document(service)):
         for parameter in operation.get("parameters", []):

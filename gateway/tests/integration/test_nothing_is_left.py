@@ -15,7 +15,7 @@ def requests(number: int, token: str, dice: random.Random) -> list[bytes]:
     """One of each kind, the bodies of any length."""
     return [
         f"GET {TRACK} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
-        f"GET /api/genres?{number % 5} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
+        f"GET /api/genres?cursor={number % 5} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
         f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
         f"Content-Length: {len(PART) * 8}\r\n\r\n".encode() + PART * dice.randrange(9),
         b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" + b"x" * dice.randrange(60),

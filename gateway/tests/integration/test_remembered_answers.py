@@ -32,7 +32,7 @@ def counting(site, body: bytes = b'{"n":%d}', headers: dict[str, str] | None = N
 
 async def test_a_public_answer_is_asked_for_once(site) -> None:
     calls, site.services.handlers["/api/genres"] = counting(site)
-    bodies = [(await site.get("/api/genres?once")).body for _ in range(3)]
+    bodies = [(await site.get("/api/genres?cursor=once")).body for _ in range(3)]
     assert bodies == [b'{"n":1}'] * 3
     assert len(calls) == 1
 
@@ -44,6 +44,20 @@ async def test_the_order_of_parameters_does_not_matter_and_their_values_do(site)
     for other in ("limit=6&sort=title", "limit=5", "limit=5&sort=title&cursor=x", "limit=5&sort=recent"):
         assert (await site.get(f"/api/tracks?{other}")).body != first.body
     assert len(calls) == 5
+
+
+async def test_what_no_service_looks_at_makes_no_second_copy(site) -> None:
+    calls, site.services.handlers["/api/tracks"] = counting(site)
+    first = await site.get("/api/tracks?sort=recent&year_from=1990")
+    for other in ("sort=recent&year_from=1990&x=1", "_=2&year_from=1990&sort=recent", "sort=a&year_from=1990&sort=recent",
+                  "SORT=x&sort=recent&year_from=1990"):  # fmt: skip
+        assert (await site.get(f"/api/tracks?{other}")).body == first.body
+    assert [seen.query for seen in calls] == ["sort=recent&year_from=1990"]
+
+
+async def test_who_has_a_token_is_forwarded_with_all_that_he_asked(site) -> None:
+    reply = await site.get("/api/tracks?x=1&sort=recent&sort=title", headers=site.bearer())
+    assert reply.json()["query"] == "x=1&sort=recent&sort=title"
 
 
 async def test_what_a_user_sees_is_never_given_to_another(site) -> None:
@@ -67,7 +81,7 @@ async def test_what_a_user_sees_is_never_given_to_another(site) -> None:
         for method in ("GET", "HEAD"):
             for extra in ({}, {"If-None-Match": '"same"'}, {"Range": "bytes=0-5"}):
                 for who in (a, {}, b, {}, a):
-                    target = f"{path}?canary"
+                    target = f"{path}?cursor=canary"
                     reply = await site.get(target, headers={**who, **extra}, method=method)
                     if who is not a:
                         assert secret not in reply.body, (path, extra)
@@ -86,7 +100,7 @@ async def test_what_a_user_sees_is_never_given_to_another(site) -> None:
 )  # fmt: skip
 async def test_what_is_not_plainly_public_is_not_kept(site, headers, status) -> None:
     calls, site.services.handlers["/api/genres"] = counting(site, headers=headers, status=status)
-    query = f"/api/genres?{new_id()}"
+    query = f"/api/genres?cursor={new_id()}"
     for _ in range(2):
         assert "set-cookie" not in (await site.get(query)).headers
     assert len(calls) == 2
@@ -95,7 +109,7 @@ async def test_what_is_not_plainly_public_is_not_kept(site, headers, status) -> 
 async def test_nothing_a_client_adds_can_change_what_others_get(site) -> None:
     poison = {"X-Forwarded-Host": "evil", "X-Original-URL": "/evil", "Accept-Language": "x" * 1000, "User-Agent": "evil",
               "Accept": "text/evil", "Range": "bytes=0-1", "Cookie": "evil=1", "Idempotency-Key": "evil"}  # fmt: skip
-    reply = await site.get("/api/genres?poison", headers=poison)
+    reply = await site.get("/api/genres?cursor=poison", headers=poison)
     assert reply.status == 200
     assert b"evil" not in reply.body
     assert set(dict(reply.json()["headers"])) == {"host", "traceparent", "accept-encoding"}
@@ -111,7 +125,7 @@ async def test_a_hundred_at_once_are_one_question(site) -> None:
         await site.services.reply(send, 200, {"n": asked})
 
     site.services.handlers["/api/genres"] = slow
-    replies = await asyncio.gather(*(site.get("/api/genres?herd") for _ in range(100)))
+    replies = await asyncio.gather(*(site.get("/api/genres?cursor=herd") for _ in range(100)))
     assert {reply.body for reply in replies} == {b'{"n":1}'}
     assert asked == 1
 
@@ -125,12 +139,12 @@ async def test_a_client_that_leaves_does_not_take_the_answer_from_others(site) -
 
     site.services.handlers["/api/genres"] = slow
     _, writer = await asyncio.open_connection("127.0.0.1", site.port)
-    writer.write(b"GET /api/genres?leave HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.write(b"GET /api/genres?cursor=leave HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await writer.drain()
     async with asyncio.timeout(5):
         while not site.services.seen:
             await asyncio.sleep(0.005)
-    second = asyncio.create_task(site.get("/api/genres?leave"))
+    second = asyncio.create_task(site.get("/api/genres?cursor=leave"))
     writer.close()
     await asyncio.sleep(0.05)
     release.set()
@@ -140,21 +154,21 @@ async def test_a_client_that_leaves_does_not_take_the_answer_from_others(site) -
 
 async def test_a_copy_that_is_still_right_is_not_sent_again(site) -> None:
     calls, site.services.handlers["/api/genres"] = counting(site, headers={"etag": 'W/"v1"'})
-    first = await site.get("/api/genres?etag")
+    first = await site.get("/api/genres?cursor=etag")
     assert first.headers["etag"] == 'W/"v1"'
     for value in ('W/"v1"', '"v1"', '"v0", W/"v1"', "*"):
-        again = await site.get("/api/genres?etag", headers={"If-None-Match": value})
+        again = await site.get("/api/genres?cursor=etag", headers={"If-None-Match": value})
         assert (again.status, again.body) == (304, b"")
         assert again.headers["etag"] == 'W/"v1"'
         assert "x-content-type-options" in again.headers
-    assert (await site.get("/api/genres?etag", headers={"If-None-Match": '"v2"'})).status == 200
+    assert (await site.get("/api/genres?cursor=etag", headers={"If-None-Match": '"v2"'})).status == 200
     assert len(calls) == 1
 
 
 async def test_head_is_the_answer_of_get_without_its_body(site) -> None:
     calls, site.services.handlers["/api/genres"] = counting(site)
-    get = await site.get("/api/genres?head")
-    head = await site.get("/api/genres?head", method="HEAD")
+    get = await site.get("/api/genres?cursor=head")
+    head = await site.get("/api/genres?cursor=head", method="HEAD")
     assert (head.status, head.body, head.headers["content-length"]) == (
         200,
         b"",
@@ -241,15 +255,15 @@ async def test_an_answer_that_began_before_a_purge_is_neither_kept_nor_joined(si
 async def test_a_stale_answer_is_given_while_a_new_one_is_fetched(site) -> None:
     calls, site.services.handlers["/api/genres"] = counting(site)
     answers = site.gateway._parts.answers._answers
-    assert (await site.get("/api/genres?stale")).body == b'{"n":1}'
+    assert (await site.get("/api/genres?cursor=stale")).body == b'{"n":1}'
     real = answers._now
     answers._now = lambda: real() + 61
     try:
-        assert (await site.get("/api/genres?stale")).body == b'{"n":1}'
+        assert (await site.get("/api/genres?cursor=stale")).body == b'{"n":1}'
         async with asyncio.timeout(2):
             while len(calls) < 2:
                 await asyncio.sleep(0.005)
-            while (await site.get("/api/genres?stale")).body != b'{"n":2}':
+            while (await site.get("/api/genres?cursor=stale")).body != b'{"n":2}':
                 await asyncio.sleep(0.005)
         assert len(calls) == 2
     finally:
@@ -264,13 +278,13 @@ async def test_an_answer_that_is_too_old_is_still_better_than_an_error(site) -> 
 
     site.services.handlers["/api/genres"] = answer
     answers = site.gateway._parts.answers._answers
-    assert (await site.get("/api/genres?old")).status == 200
+    assert (await site.get("/api/genres?cursor=old")).status == 200
     down = True
     real = answers._now
     answers._now = lambda: real() + 150
     try:
-        assert (await site.get("/api/genres?old")).status == 200
-        assert (await site.get("/api/genres?never")).status == 503
+        assert (await site.get("/api/genres?cursor=old")).status == 200
+        assert (await site.get("/api/genres?cursor=never")).status == 503
     finally:
         answers._now = real
 
