@@ -19,7 +19,7 @@ Body = dict[str, Any]
 
 _LOOSE_SHARE = 0.6
 _LOOSE_FROM = 3
-_MOST_SPELLINGS = 100
+_MOST_SPELLINGS = 50
 _ORDER = [{"_score": "desc"}, {"number": "asc"}]
 
 
@@ -142,7 +142,11 @@ def _beginning(field: str, word: QueryWord) -> Body:
 
 
 def _near(field: str, term: str, edits: int) -> Body:
-    return {"fuzzy": {field: {"value": term, "fuzziness": edits, "max_expansions": _MOST_SPELLINGS}}}
+    # Two edits of which one changes the first letter are looked for in vain nearly always, and cost the most:
+    # the engine would walk through all the terms it has.
+    kept = edits - 1
+    fuzzy = {"value": term, "fuzziness": edits, "max_expansions": _MOST_SPELLINGS, "prefix_length": kept}
+    return {"fuzzy": {field: fuzzy}}
 
 
 def _whole_name(query: TypedQuery) -> list[Body]:
