@@ -1,9 +1,11 @@
 """Who is on the other end of the connection, for limits and for the services' device lists.
 
-`X-Forwarded-For` is believed only when a configured number of proxies stands before us and the peer is in
-their networks; then the client is counted from the right, so what the client itself wrote is never reached.
+`X-Forwarded-For` is believed only when a configured number of proxies stands before us, the peer is in their
+networks and, where they were given a secret, sends it: a network (loopback above all) has other inhabitants.
+Then the client is counted from the right, so what the client itself wrote is never reached.
 """
 
+import hmac
 import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,18 +13,22 @@ from functools import lru_cache
 from antiphon_gateway.headers import Fields
 
 UNKNOWN = "unknown"
+_SECRET = b"x-antiphon-edge"
 
 
 class Addresses:
     """Finds the address of a client."""
 
-    def __init__(self, *, trusted_proxies: int, proxy_networks: Sequence[str]) -> None:
+    def __init__(
+        self, *, trusted_proxies: int, proxy_networks: Sequence[str], secret: str | None = None
+    ) -> None:
         self._proxies = trusted_proxies
+        self._secret = None if secret is None else secret.encode()
         self._networks = tuple(ipaddress.ip_network(network) for network in proxy_networks)
 
     def client(self, peer: str, fields: Fields) -> str:
         """The client's address; the peer's own when there is no proxy, or what it says makes no sense."""
-        if self._proxies == 0 or not self.is_proxy(peer):
+        if not self.is_proxy(peer) or not self._proves_itself(fields):
             return peer
         hops = fields.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
         if len(hops) < self._proxies:
@@ -38,6 +44,9 @@ class Addresses:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+    def _proves_itself(self, fields: Fields) -> bool:
+        return self._secret is None or hmac.compare_digest(fields.get(_SECRET, b""), self._secret)
 
 
 @lru_cache(maxsize=4096)

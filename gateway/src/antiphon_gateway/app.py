@@ -53,7 +53,11 @@ def create_app(settings: Settings) -> Gateway:
     telemetry = Telemetry.of("gateway", settings)
     metrics = telemetry.metrics
     upstreams = _upstreams(settings, metrics)
-    addresses = Addresses(trusted_proxies=settings.trusted_proxies, proxy_networks=settings.proxy_networks)
+    addresses = Addresses(
+        trusted_proxies=settings.trusted_proxies,
+        proxy_networks=settings.proxy_networks,
+        secret=settings.edge_secret,
+    )
     revocations = Revocations(lambda path: upstreams.fetch("auth", path))
     cache = open_cache(settings.cache_url)
     buckets = open_buckets(settings.limits_url or settings.cache_url, settings.instances)

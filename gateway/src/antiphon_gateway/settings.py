@@ -60,6 +60,11 @@ class Settings(ProcessSettings):
     proxy_networks: tuple[str, ...] = Field(
         default=("127.0.0.0/8", "::1/128"), description="From where such a proxy connects"
     )
+    edge_secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32,128}$")] | None = Field(
+        default=None,
+        repr=False,
+        description="What such a proxy sends as X-Antiphon-Edge (32 characters or more); none: its network",
+    )
     cors_origins: tuple[str, ...] = Field(default=(), description="Exact origins; none switches CORS off")
     hsts: bool = Field(default=False, description="The gateway is reached by https only")
 

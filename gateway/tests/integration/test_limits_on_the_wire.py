@@ -47,6 +47,23 @@ async def test_behind_a_proxy_of_ours_clients_are_told_apart(new_site, tmp_path)
         assert site.services.seen[-1].header("x-antiphon-client") == "9.9.9.2"
 
 
+async def test_with_a_secret_a_neighbour_of_the_edge_is_not_taken_for_it(new_site, tmp_path) -> None:
+    secret = "planted-" * 5
+    settings = {"rates": {"auth": "1/600"}, "trusted_proxies": 1, "edge_secret": secret, "access_log": True}
+    async with new_site(tmp_path, **settings, log_file=tmp_path / "log") as site:
+        edge = {"X-Antiphon-Edge": secret}
+        assert await login(site, {"X-Forwarded-For": "9.9.9.1"}) == 200
+        assert await login(site, {"X-Forwarded-For": "9.9.9.2"}) == 429, "both pay as the neighbour"
+        assert await login(site, {"X-Forwarded-For": "9.9.9.3", "X-Antiphon-Edge": "x" * 40}) == 429
+        assert await login(site, {"X-Forwarded-For": "9.9.9.1", **edge}) == 200
+        assert await login(site, {"X-Forwarded-For": "9.9.9.1", **edge}) == 429
+        assert await login(site, {"X-Forwarded-For": "9.9.9.2", **edge}) == 200
+        seen = site.services.seen
+        assert [one.header("x-antiphon-client") for one in seen] == ["127.0.0.1", "9.9.9.1", "9.9.9.2"]
+        assert "planted" not in str([one.headers for one in seen])
+    assert b"planted" not in (tmp_path / "log").read_bytes()
+
+
 async def test_of_2000_requests_on_50_connections_exactly_the_limit_passes(new_site, tmp_path) -> None:
     async with new_site(tmp_path, rates={"search": "100/600"}) as site:
 

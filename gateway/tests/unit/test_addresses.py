@@ -42,6 +42,27 @@ def test_too_few_hops_leave_the_proxy_s_address() -> None:
     assert client("9.9.9.9", proxies=2) == "127.0.0.1"
 
 
+SECRET = "s" * 32
+
+
+@pytest.mark.parametrize(
+    ("said", "peer", "expected"),
+    [
+        (SECRET, "127.0.0.1", "9.9.9.9"), (SECRET, "10.1.2.3", "9.9.9.9"), (None, "127.0.0.1", "127.0.0.1"),
+        ("", "127.0.0.1", "127.0.0.1"), (SECRET[1:], "127.0.0.1", "127.0.0.1"),
+        (f"{SECRET}, {SECRET}", "127.0.0.1", "127.0.0.1"), (SECRET, "203.0.113.5", "203.0.113.5"),
+    ],
+)  # fmt: skip
+def test_where_the_edge_has_a_secret_only_who_sends_it_is_believed(
+    said: str | None, peer: str, expected: str
+) -> None:
+    addresses = Addresses(trusted_proxies=1, proxy_networks=("127.0.0.0/8", "10.0.0.0/8"), secret=SECRET)
+    fields = {b"x-forwarded-for": b"9.9.9.9"}
+    if said is not None:
+        fields[b"x-antiphon-edge"] = said.encode()
+    assert addresses.client(peer, fields) == expected
+
+
 def test_a_64_is_one_household() -> None:
     shared = {bucket_of(f"2001:db8:1:2::{number:x}") for number in range(300)}
     assert shared == {"2001:db8:1:2::/64"}

@@ -19,12 +19,17 @@ def test_good_settings_make_a_gateway() -> None:
     [
         {"auth_url": "https://x"}, {"user_url": "127.0.0.1"}, {"cors_origins": ("*",)},
         {"cors_origins": ("https://x/",)}, {"proxy_networks": ("x",)}, {"trusted_proxies": -1},
-        {"port": 70000},
+        {"port": 70000}, {"edge_secret": ""}, {"edge_secret": "x" * 31}, {"edge_secret": "x" * 32 + "\n"},
+        {"edge_secret": "x " * 32},
     ],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings(**{**GOOD, **wrong})
+
+
+def test_the_secret_of_the_edge_is_in_no_text_about_the_settings() -> None:
+    assert "planted" not in repr(Settings(**GOOD, edge_secret="planted" * 8))
 
 
 @pytest.mark.parametrize("missing", GOOD)
