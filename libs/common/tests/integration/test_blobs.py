@@ -9,13 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from antiphon_common.blobs import BlobStore, open_blobs
-from antiphon_common.blobs.file import FileBlobs, _in_thread
+from antiphon_common.blobs import BlobStore, finished, open_blobs
+from antiphon_common.blobs.file import FileBlobs
 from antiphon_common.errors import Unavailable
 from antiphon_common.testing.suites.blobs import LARGE, BlobsSuite, chunks, content, keys
 
@@ -177,7 +176,7 @@ async def test_a_cancelled_write_keeps_its_file_open_until_its_thread_is_done(tm
 
     async def put() -> None:
         with file:
-            await _in_thread(partial(write_later, file.fileno()))
+            await finished(asyncio.to_thread(write_later, file.fileno()))
 
     task = asyncio.create_task(put())
     await asyncio.to_thread(begun.wait)

@@ -1,15 +1,18 @@
 """The blob store: immutable bytes under keys that we choose."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from antiphon_common.errors import Invalid
 from antiphon_common.schemes import open_by_scheme
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,22 @@ def checked_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError("not a blob key")
     return key
+
+
+async def finished(in_thread: Awaitable[T]) -> T:
+    """The result of work in a thread; who waits for it is cancelled only once it is over.
+
+    Otherwise its file would be closed under it, and the next file to get the same descriptor written to.
+    """
+    running = asyncio.ensure_future(in_thread)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # looked at, so that nobody warns of it: the cancellation is what counts
+        raise
 
 
 _ADAPTERS = {

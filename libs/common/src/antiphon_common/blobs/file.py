@@ -11,16 +11,15 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from antiphon_common.blobs import BlobInfo, checked_key
+from antiphon_common.blobs import BlobInfo, checked_key, finished
 from antiphon_common.errors import Conflict, NotFound, Unavailable
 
 T = TypeVar("T")
@@ -111,9 +110,9 @@ class FileBlobs:
         try:
             size = await _write(part, chunks)
             with _storing():
-                await _in_thread(partial(_publish, part, target, self._root))
+                await finished(asyncio.to_thread(_publish, part, target, self._root))
         finally:
-            await _in_thread(partial(_remove, part))
+            await finished(asyncio.to_thread(_remove, part))
         return size
 
     async def open(self, key: str) -> FileBlob:
@@ -172,7 +171,7 @@ class FileBlobs:
 async def _write(part: Path, chunks: AsyncIterator[bytes]) -> int:
     size, pending, waiting = 0, [], 0
     with _storing():
-        file = await _in_thread(partial(part.open, "xb", buffering=0))
+        file = await finished(asyncio.to_thread(part.open, "xb", buffering=0))
     with file:
         # What `chunks` raises is the caller's and passes; only our own writing is translated.
         async for chunk in chunks:
@@ -183,29 +182,13 @@ async def _write(part: Path, chunks: AsyncIterator[bytes]) -> int:
                 pending, waiting = [], 0
         size += await _append(file.fileno(), pending)
         with _storing():
-            await _in_thread(partial(os.fsync, file.fileno()))
+            await finished(asyncio.to_thread(os.fsync, file.fileno()))
     return size
 
 
 async def _append(descriptor: int, parts: Sequence[bytes]) -> int:
     with _storing():
-        return await _in_thread(partial(_write_all, descriptor, b"".join(parts)))
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread and be cancelled only once it is over.
-
-    Otherwise its file would be closed under it, and the next file to get the same descriptor written to.
-    """
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
-        running.exception()  # looked at, so that nobody warns of it: the cancellation is what counts
-        raise
+        return await finished(asyncio.to_thread(_write_all, descriptor, b"".join(parts)))
 
 
 @contextmanager

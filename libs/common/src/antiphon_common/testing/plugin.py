@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -64,48 +65,23 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
     servers.close()
 
 
-@pytest.fixture
-def postgres_url(servers: Servers) -> Iterator[str]:
-    """A fresh database of a real Postgres."""
-    with isolation.postgres_database(servers.need("postgres")["POSTGRES_URL"]) as url:
-        yield url
+def _place(server: str, make: Callable[..., AbstractContextManager[str]], what: str) -> Any:
+    """A fixture: a fresh place on a real server, removed after the test."""
+
+    def place(servers: Servers) -> Iterator[str]:
+        with make(*servers.need(server).values()) as url:
+            yield url
+
+    place.__doc__ = what
+    return pytest.fixture(place)
 
 
-@pytest.fixture
-def amqp_url(servers: Servers) -> Iterator[str]:
-    """A fresh virtual host of a real RabbitMQ."""
-    found = servers.need("rabbitmq")
-    with isolation.amqp_vhost(found["AMQP_URL"], found["RABBITMQ_API"]) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(servers: Servers) -> Iterator[str]:
-    """An empty database of a real Redis."""
-    with isolation.redis_database(servers.need("redis")["REDIS_URL"]) as url:
-        yield url
-
-
-@pytest.fixture
-def elasticsearch_url(servers: Servers) -> Iterator[str]:
-    """An unused alias of a real Elasticsearch."""
-    with isolation.elasticsearch_alias(servers.need("elasticsearch")["ELASTICSEARCH_URL"]) as url:
-        yield url
-
-
-@pytest.fixture
-def s3_url(servers: Servers) -> Iterator[str]:
-    """A fresh bucket of a real object store."""
-    with isolation.s3_bucket(servers.need("s3")["S3_URL"]) as url:
-        yield url
-
-
-@pytest.fixture
-def amqp4_url(servers: Servers) -> Iterator[str]:
-    """A fresh virtual host of a RabbitMQ 4, where the machine's own is older; few machines can have it."""
-    found = servers.need("rabbitmq4")
-    with isolation.amqp_vhost(found["AMQP4_URL"], found["RABBITMQ4_API"]) as url:
-        yield url
+postgres_url = _place("postgres", isolation.postgres_database, "A fresh database of a real Postgres.")
+amqp_url = _place("rabbitmq", isolation.amqp_vhost, "A fresh virtual host of a real RabbitMQ.")
+amqp4_url = _place("rabbitmq4", isolation.amqp_vhost, "The same on RabbitMQ 4, which few machines can have.")
+redis_url = _place("redis", isolation.redis_database, "An empty database of a real Redis.")
+elasticsearch_url = _place("elasticsearch", isolation.elasticsearch_alias, "An alias nobody uses yet.")
+s3_url = _place("s3", isolation.s3_bucket, "A fresh bucket of a real object store.")
 
 
 @pytest.fixture(scope="module")

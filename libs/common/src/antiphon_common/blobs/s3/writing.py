@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from antiphon_common.blobs import BlobInfo
+from antiphon_common.blobs import BlobInfo, finished
 from antiphon_common.blobs.s3.address import Address
 from antiphon_common.errors import Conflict, Unavailable
 
@@ -52,19 +51,9 @@ class Writer:
             return self._made
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`, done in a thread. Cancelled only once that is over: its file must stay open.
-
-        Raises `Conflict` when the key is taken, else `Unavailable`.
-        """
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        """The result of `work` in a thread. Raises `Conflict` when the key is taken, else `Unavailable`."""
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            while not running.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([running])
-            running.exception()  # looked at, so that nobody warns of it: the cancellation is what counts
-            raise
+            return await finished(asyncio.get_running_loop().run_in_executor(self._threads, work))
         except (BotoCoreError, ClientError) as error:
             if code_of(error) in _TAKEN:
                 raise Conflict("blob_exists", "There is an object under this key.") from error
