@@ -13,6 +13,7 @@ from servers import install
 from servers.trouble import Trouble
 
 from stack.house import ROOT, House, StackError
+from stack.passwords import edge_secret
 
 _PACKAGE = "nginx-light"
 TEMPLATES = ROOT / "deploy" / "nginx"
@@ -50,6 +51,7 @@ def configure(house: House) -> None:
         "LISTEN": f"[{house.host}]:{house.port}" if ":" in house.host else f"{house.host}:{house.port}",
         "GATEWAY": upstreams(house.addresses("gateway")),
         "STREAM": upstreams(house.addresses("stream")),
+        "EDGE_SECRET": edge_secret(house),
     }
     conf = prefix(house) / "conf.d"
     conf.mkdir(parents=True, exist_ok=True, mode=0o700)

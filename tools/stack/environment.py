@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 
 from stack.house import SERVICES, House, Process
-from stack.passwords import passwords
+from stack.passwords import edge_secret, passwords
 from stack.servers import Servers
 
 DATABASE = VHOST = BUCKET = INDEX = "antiphon"
@@ -60,6 +60,7 @@ def _gateway(house: House, servers: Servers, process: Process) -> dict[str, str]
             for service in SERVICES
         },
         "TRUSTED_PROXIES": "1",
+        "EDGE_SECRET": edge_secret(house),
         "ALLOWED_HOSTS": json.dumps(_names(house.host)),
     }
 

@@ -12,7 +12,7 @@ import pytest
 from stack import edge, environment, supervision
 from stack.house import MOST_INSTANCES, PROCESSES, House, StackError
 from stack.own_servers import are_wanted
-from stack.passwords import passwords
+from stack.passwords import edge_secret, passwords
 from stack.servers import Servers
 
 SERVERS = Servers(
@@ -82,6 +82,21 @@ def test_instances_are_in_the_gateways_and_the_edges_address_lists(tmp_path: Pat
     told = environment.environment(house, SERVERS, next(house.processes("gateway")))
     assert told["GATEWAY_CATALOG_URL"] == "http://127.0.0.1:8085,http://127.0.0.1:8125"
     assert edge.upstreams(house.addresses("gateway")) == "127.0.0.1:8081 max_fails=0; server 127.0.0.1:8121"
+
+
+def test_the_edge_and_every_gateway_have_one_secret_that_nobody_else_is_told(tmp_path: Path) -> None:
+    own = "of-the-operator-" * 3
+    for overrides in ({}, {"GATEWAY_EDGE_SECRET": own}):
+        house = House(tmp_path, 8080, instances={"gateway": 2}, overrides=overrides)
+        secret = edge_secret(house)
+        assert (secret == own) is bool(overrides)
+        for process in house.processes():
+            told = environment.environment(house, SERVERS, process)
+            assert told.get("GATEWAY_EDGE_SECRET") == (secret if process.kind == "gateway" else None)
+            assert process.kind == "gateway" or secret not in str(told)
+    assert len(edge_secret(House(tmp_path, 8080))) == 48
+    assert edge_secret(House(tmp_path, 8080)) == edge_secret(House(tmp_path, 8080)), "made once"
+    assert stat.S_IMODE(house.secrets("edge").stat().st_mode) == 0o600
 
 
 def test_no_secret_stands_in_the_supervisors_configuration(house: House) -> None:
