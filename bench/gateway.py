@@ -26,9 +26,11 @@ import orjson
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from antiphon_gateway.settings import SERVICES
+from bench.ranges import free_port
+
 ROUNDS, SECONDS, CONNECTIONS = 5, 2, 64
 TARGET = 0.12
-SERVICES = ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
 BODY = '{"items":["' + "x" * 1006 + '"]}'
 
 UPSTREAM = """
@@ -49,12 +51,6 @@ http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {dir}/
   server {{ listen 127.0.0.1:{proxy};
     location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; }} }} }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def token(directory: Path) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +125,22 @@ async def prepare(root: Path, database_url: str) -> str:
     return f"/api/stream/{track.id}?variant=original&ticket={sign(ticket, ring)}"
 
 
+def report(results: Mapping[str, Sequence[tuple[float, float]]], ours: str, theirs: str) -> float:
+    """Print the medians of all; ours in requests a second, by theirs of the same round."""
+    for name, rounds in results.items():
+        rate, cpu = (statistics.median(values) for values in zip(*rounds, strict=True))
+        print(f"{name:18} {rate:8.0f} ranges/s  {cpu:6.0f} us CPU a range")
+    return statistics.median(a[0] / b[0] for a, b in zip(results[ours], results[theirs], strict=True))
+
+
+def lacks_tools() -> bool:
+    """Say which programs this machine has not."""
+    missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
+    if missing:
+        print(f"not measured: {', '.join(missing)} missing (apt install nginx-light wrk util-linux)")
+    return bool(missing)
+
+
 def measure(root: Path) -> float:
     database_url = f"sqlite+aiosqlite:///{root}/stream.db"
     migrate("antiphon_stream", database_url)
@@ -143,17 +159,11 @@ def measure(root: Path) -> float:
         for _ in range(ROUNDS):
             results["nginx static"].append(load(root, theirs, "/track", nginx))
             results["stream service"].append(load(root, ours, path, service))
-    for name, rounds in results.items():
-        rate, cpu = (statistics.median(values) for values in zip(*rounds, strict=True))
-        print(f"{name:15} {rate:8.0f} ranges/s  {cpu:6.0f} us CPU a range")
-    pairs = zip(results["stream service"], results["nginx static"], strict=True)
-    return statistics.median(a[0] / b[0] for a, b in pairs)
+    return report(results, "stream service", "nginx static")
 
 
 def main() -> int:
-    missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
-    if missing:
-        print(f"not measured: {', '.join(missing)} missing (apt install nginx-light wrk util-linux)")
+    if lacks_tools():
         return 0
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)

@@ -14,10 +14,10 @@ from e2e_support.audio import make_audio
 from e2e_support.collector import Collector, Seen
 from e2e_support.people import PASSWORD, Person
 from e2e_support.platform import PlatformProcess
+from e2e_support.server_platform import PROCESSES
 
 from antiphon_common.testing.running import eventually
 
-SERVICES = ("gateway", "auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
 ROOT = Path(__file__).parent.parent
 OURS = re.compile(r"\b(antiphon_[a-z0-9_]+)")
 ENDS = ("bucket", "sum", "count")
@@ -45,13 +45,13 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """A platform with metrics, traces of every request, and logs at debug level."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in SERVICES]
+        sockets = [stack.enter_context(socket.socket()) for _ in PROCESSES]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
-        ports = {name: one.getsockname()[1] for name, one in zip(SERVICES, sockets, strict=True)}
+        ports = {name: one.getsockname()[1] for name, one in zip(PROCESSES, sockets, strict=True)}
     with Collector() as collector:
         environment = {"GATEWAY_TRACE_SAMPLE_RATIO": "1"}
-        for name in SERVICES:
+        for name in PROCESSES:
             prefix = name.upper()
             environment |= {
                 f"{prefix}_METRICS_PORT": str(ports[name]), f"{prefix}_OTLP_URL": collector.url,
@@ -103,8 +103,8 @@ async def test_one_upload_is_one_trace_from_the_client_to_the_last_consumer(
 
 async def exported(watched: Watched) -> dict[str, set[str]]:
     """The names of the series that each process has or will have: their families are announced before."""
-    texts = await asyncio.gather(*(watched.exposition(name) for name in SERVICES))
-    return {name: set(series(text)) for name, text in zip(SERVICES, texts, strict=True)}
+    texts = await asyncio.gather(*(watched.exposition(name) for name in PROCESSES))
+    return {name: set(series(text)) for name, text in zip(PROCESSES, texts, strict=True)}
 
 
 def series(text: str) -> Iterator[str]:
@@ -133,7 +133,7 @@ async def test_no_series_grows_with_what_people_do(watched: Watched, ada: Person
     for number in range(3):
         await ada.status("GET", f"/api/tracks/01890000-0000-7000-8000-00000000000{number}")
         await ada.status("GET", f"/nothing-{number}")
-    for service in SERVICES:
+    for service in PROCESSES:
         text = await watched.exposition(service)
         assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}|nothing-", text), (
             f"an id is in the series of {service}"

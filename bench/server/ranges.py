@@ -8,8 +8,6 @@ cache holds the whole file when it is on).
 
 import asyncio
 import random
-import shutil
-import statistics
 import sys
 import tempfile
 import threading
@@ -126,17 +124,11 @@ def measure(root: Path, url: str) -> float:
             results.setdefault("stream, cache off", []).append(load(root, off, path, plain))
             results.setdefault("stream, cache on", []).append(load(root, on, path, cached))
     results["boto3 in threads"] = [boto_in_threads(url)]
-    for name, rounds in results.items():
-        rate, cpu = (statistics.median(values) for values in zip(*rounds, strict=True))
-        print(f"{name:18} {rate:8.0f} ranges/s  {cpu:6.0f} us CPU a range")
-    pairs = zip(results["stream, cache off"], results["nginx proxy"], strict=True)
-    return statistics.median(a[0] / b[0] for a, b in pairs)
+    return ranges.report(results, "stream, cache off", "nginx proxy")
 
 
 def main() -> int:
-    missing = [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]
-    if missing:
-        print(f"not measured: {', '.join(missing)} missing (apt install nginx-light wrk util-linux)")
+    if ranges.lacks_tools():
         return 0
     with tempfile.TemporaryDirectory() as folder, servers("s3") as urls, s3_bucket(urls["S3_URL"]) as url:
         Path(folder).chmod(0o755)

@@ -18,12 +18,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from antiphon_gateway.settings import SERVICES
 from e2e_support.platform import GENEROUS
 
 ROOT = Path(__file__).parent.parent.parent
-SERVICES = ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
 PROCESSES = ("gateway", *SERVICES)
 SERVERS = ("postgres", "redis", "rabbitmq", "elasticsearch", "s3")
 
@@ -136,11 +137,11 @@ class ServerPlatform:
 
     def signal(self, process: str, number: signal.Signals) -> None:
         """Send a signal to a process and the children it has; one that is just gone is no matter."""
-        pid = self.pid(process)
-        if pid:
-            for one in (pid, *children(pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(one, number)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(self.pid(process))
+            for one in (parent, *parent.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
 
     def kill(self, process: str) -> None:
         """`kill -9`; the supervisor starts it again."""
@@ -155,12 +156,3 @@ class ServerPlatform:
                 return time.monotonic() - began
             time.sleep(0.02)
         raise AssertionError(f"{process} was not started again within {seconds} s")
-
-
-def children(pid: int) -> list[int]:
-    """The children of a process, and theirs."""
-    try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
-    except OSError:
-        return []
-    return [grown for child in listed for grown in (int(child), *children(int(child)))]

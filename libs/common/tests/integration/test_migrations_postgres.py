@@ -219,10 +219,7 @@ async def test_a_database_that_is_not_there_is_named_to_whoever_starts_and_to_no
     await database.stop()
 
 
-SECRETS = {
-    name: f"it's {name}"
-    for name in ("auth", "user", "file", "catalog", "playlist", "library", "stream", "search")
-}
+SECRETS = {name: f"it's {name}" for name in (package.removeprefix("antiphon_") for package in PACKAGES)}
 
 
 async def test_no_service_reads_or_writes_what_another_has(private_server: Any) -> None:
