@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_support.edge import Edge, running_edge
+from e2e_support.edge import SECRET, Edge, running_edge
 
 from antiphon_common.testing.running import eventually
 
@@ -95,6 +95,55 @@ async def test_what_a_client_says_of_its_address_is_overwritten(edge: Edge) -> N
         assert head.count(b"X-Forwarded-For: 127.0.0.1\r\n") == 1
         assert head.count(b"X-Antiphon-Client: 127.0.0.1\r\n") == 1
         assert b"8.8.8.8" not in head
+
+
+async def test_the_edge_proves_itself_to_the_gateway_and_to_nobody_else(edge: Edge) -> None:
+    for target in ("/api/tracks", TRACK, SIGNED, "/api/uploads"):
+        await edge.get(target, "X-Antiphon-Edge: planted-by-a-client")
+    assert len(edge.gateway.requests) == 3
+    for head in edge.gateway.requests:
+        assert head.count(f"X-Antiphon-Edge: {SECRET}\r\n".encode()) == 1
+    for head in [*edge.gateway.requests, *edge.stream.requests]:
+        assert head.lower().count(b"x-antiphon-edge") == (0 if head in edge.stream.requests else 1)
+    assert b"planted" not in edge.stream.requests[0]
+    assert "planted" not in edge.log
+
+
+@pytest.mark.parametrize("target", [SIGNED, "/api/tracks"])
+async def test_a_64_shares_a_limit_and_an_ipv4_address_has_its_own(tmp_path: Path, target: str) -> None:
+    changes = {
+        "burst=1200": "burst=3",
+        "rate=20r/s": "rate=1r/m",
+        "limit_conn connections 50;": "limit_conn connections 4; set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;",
+    }
+    async with running_edge(tmp_path, changes) as edge:
+        open_ = asyncio.Event()
+
+        async def passed(addresses: list[str]) -> int:
+            """How many of nine requests at once, by these addresses in turn, are let in."""
+            before = len(edge.gateway.requests) + len(edge.stream.requests)
+            edge.gateway.answer = edge.stream.answer = open_.wait
+            open_.clear()
+            asked = [
+                asyncio.create_task(edge.get(target, f"X-Real-IP: {addresses[n % len(addresses)]}"))
+                for n in range(9)
+            ]
+
+            async def settled() -> int:
+                let_in = len(edge.gateway.requests) + len(edge.stream.requests) - before
+                return let_in + sum(one.done() for one in asked)
+
+            await eventually(settled, lambda count: count == 9)
+            open_.set()
+            return [parts(answer)[0] for answer in await asyncio.gather(*asked)].count(200)
+
+        assert await passed([f"2001:db8:1:2:{n}::{n}" for n in range(9)]) == 4
+        assert await passed(["2001:db8:1:2:ffff::9"]) == (0 if target == SIGNED else 4), "the same household"
+        assert await passed([f"2001:db8:1:{n}::9" for n in range(3, 12)]) == 9
+        assert await passed(["9.9.9.1"]) == 4
+        assert await passed([f"9.9.9.{n}" for n in range(2, 11)]) == 9
+        assert await passed([f"::ffff:9.9.8.{n}" for n in range(2, 11)]) == 9
+        assert await passed(["::ffff:9.9.7.1", "9.9.7.1"]) == 4
 
 
 _HEAD = b"POST /api/playlists HTTP/1.1\r\nHost: localhost\r\n"

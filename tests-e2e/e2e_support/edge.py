@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 from stack.edge import TEMPLATES, fill, find_nginx, nobody  # noqa: E402
 from stack.house import StackError  # noqa: E402
 
+SECRET = "planted-secret-of-the-edge-" + "0" * 48
+
 
 def nginx() -> str:
     """The program, installed when it may be; without it the calling test is skipped, and fails in CI."""
@@ -135,6 +137,7 @@ def configure(edge: Edge, changes: Mapping[str, str], *, tls: bool) -> None:
         "LISTEN": f"127.0.0.1:{edge.port}",
         "GATEWAY": f"127.0.0.1:{edge.gateway.port}",
         "STREAM": f"127.0.0.1:{edge.stream.port}",
+        "EDGE_SECRET": SECRET,
         "TLS_LISTEN": f"127.0.0.1:{edge.tls_port}",
         "TLS_CERTIFICATE": str(edge.run / "tls.pem"),
         "TLS_KEY": str(edge.run / "tls.key"),

@@ -126,6 +126,18 @@ def test_whoever_is_waited_for_has_a_health_check(name: str) -> None:
         assert port.startswith(("127.0.0.1:", "${BIND:-127.0.0.1}:"))
 
 
+def test_every_variable_of_the_edges_configuration_is_given_and_its_secret_is_the_gateways() -> None:
+    edge, gateway = BLOCKS["edge"]["environment"], BLOCKS["gateway"]["environment"]
+    templates = (ROOT / "deploy/nginx/templates").glob("*.template")
+    wanted = {
+        name
+        for file in templates
+        for name in re.findall(r"^[^#]*?\$\{(\w+)\}", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert wanted == set(edge)
+    assert edge["EDGE_SECRET"] == gateway["GATEWAY_EDGE_SECRET"] == "${GATEWAY_EDGE_SECRET:?make env}"
+
+
 def test_there_is_no_default_password() -> None:
     for name, block in BLOCKS.items():
         for key, value in (block.get("environment") or {}).items():
