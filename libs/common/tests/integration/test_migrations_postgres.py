@@ -20,7 +20,7 @@ from antiphon_common.db.schema import revisions
 from antiphon_common.errors import Conflict, Unavailable
 from antiphon_common.schemes import WrongUrl
 from antiphon_common.testing.isolation import postgres_database
-from antiphon_common.testing.servers import Servers
+from antiphon_common.testing.servers import Servers, are_required, not_tested
 
 ROOT = Path(__file__).parents[4]
 PACKAGES = sorted(path.parent.parent.name for path in ROOT.glob("services/*/src/*/migrations/env.py"))
@@ -224,7 +224,7 @@ SECRETS = {name: f"it's {name}" for name in (package.removeprefix("antiphon_") f
 
 async def test_no_service_reads_or_writes_what_another_has(private_server: Any) -> None:
     if shutil.which("psql") is None:
-        pytest.skip("psql is not installed")
+        not_tested("psql (it is not installed)", required=are_required())
     server = make_url(private_server("postgres").url)
     environment = {f"{name.upper()}_DATABASE_PASSWORD": secret for name, secret in SECRETS.items()}
     administrator = server.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -6,7 +6,7 @@ the first source that has it gives it. A missing server is a skip, or a failure 
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 import pytest
 
@@ -125,12 +125,17 @@ class Servers:
                 return ask(source)
             except Missing as why:
                 reasons.append(str(why))
-        reason = f"{NOT_TESTED}: {name} ({'; '.join(reasons)})"
-        if self._required and name not in OPTIONAL:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        return not_tested(f"{name} ({'; '.join(reasons)})", required=self._required and name not in OPTIONAL)
 
 
 def are_required(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether a test without its server fails."""
     return any(environ.get(name, "").lower() not in {"", "0", "false"} for name in REQUIRED_BY)
+
+
+def not_tested(missing: str, *, required: bool) -> NoReturn:
+    """End the calling test, which lacks something: it fails where that is required, else the run lists it."""
+    reason = f"{NOT_TESTED}: {missing}"
+    if required:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
