@@ -14,6 +14,7 @@ from antiphon_gateway.headers import Fields
 
 UNKNOWN = "unknown"
 _SECRET = b"x-antiphon-edge"
+_OF_PROXIES = (b"x-forwarded-for", b"forwarded", b"via")
 
 
 class Addresses:
@@ -61,6 +62,15 @@ def bucket_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def is_local(peer: str, fields: Fields) -> bool:
+    """Whether somebody on this very machine asks us, and not through a proxy that runs here for others."""
+    direct = not any(name in fields for name in _OF_PROXIES)
+    try:
+        return direct and ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
 
 
 def _parsed(text: str) -> str | None:

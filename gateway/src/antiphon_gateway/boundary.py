@@ -121,8 +121,8 @@ class Gateway:
         fields = exchange.fields = read_fields(scope["headers"])
         check_framing(fields, http_version=scope["http_version"])
         self._trace(exchange, fields.get(b"traceparent"))
-        peer = scope["client"][0] if scope["client"] else ""
-        exchange.address = parts.addresses.client(peer, fields)
+        exchange.peer = scope["client"][0] if scope["client"] else ""
+        exchange.address = parts.addresses.client(exchange.peer, fields)
         exchange.path = path = canonical_path(raw_path)
         parts.hosts.check(fields)
         from_elsewhere = parts.cors.open_to(exchange)

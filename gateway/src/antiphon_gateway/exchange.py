@@ -49,7 +49,7 @@ class Exchange:
 
     __slots__ = (
         "_receive", "_send", "_style", "address", "answered", "close", "extra", "fields", "finished", "ids",
-        "method", "path", "principal", "query", "scope", "sent_bytes", "span", "started", "status",
+        "method", "path", "peer", "principal", "query", "scope", "sent_bytes", "span", "started", "status",
         "template", "trace_id", "traceparent",
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ class Exchange:
         self.template = ""
         self.query: bytes = scope["query_string"]
         self.fields: Fields = {}
-        self.address = ""
+        self.peer = self.address = ""
         self.ids: tuple[str, ...] = ()
         self.principal: Principal | None = None
         self.trace_id = ""

@@ -8,6 +8,7 @@ import orjson
 
 from antiphon_common.errors import Unavailable
 from antiphon_common.web.identity import JwksClient
+from antiphon_gateway.addresses import is_local
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.problems import Refused
 from antiphon_gateway.revocations import Revocations
@@ -59,13 +60,18 @@ class Operations:
         await exchange.answer(200, orjson.dumps({"version": VERSION}), headers=_JSON)
 
     async def readyz(self, exchange: Exchange) -> None:
-        """Whether every service is ready; asked at most once a second, however many want to know."""
+        """Whether every service is ready; asked at most once a second, however many want to know.
+
+        What is missing is said on this machine only: to others it would be a map of the inside.
+        """
         async with self._asking:
             if self._now() - self._asked_at > _KEPT_SECONDS:
                 self._missing = await self.missing()
                 self._asked_at = self._now()
         missing = ["stopping"] if self._stopping else self._missing
-        body = {"status": "not ready" if missing else "ready", "missing": missing}
+        body: dict[str, object] = {"status": "not ready" if missing else "ready"}
+        if is_local(exchange.peer, exchange.fields):
+            body["missing"] = missing
         await exchange.answer(503 if missing else 200, orjson.dumps(body), headers=_JSON)
 
     async def missing(self) -> list[str]:

@@ -28,6 +28,18 @@ async def test_it_is_ready_when_all_services_are(new_site, tmp_path) -> None:
         assert reply.json()["missing"][:2] == ["auth", "user"]
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
+async def test_through_a_proxy_it_only_says_whether_it_is_ready(new_site, tmp_path, header: str) -> None:
+    async with new_site(tmp_path, trusted_proxies=1) as site:
+        assert (await site.get("/readyz", headers={header: "127.0.0.1"})).json() == {"status": "ready"}
+        site.services.ready_status = 503
+        async with asyncio.timeout(3):
+            while (await site.get("/readyz")).status == 200:
+                await asyncio.sleep(0.05)
+        reply = await site.get("/readyz", headers={header: "127.0.0.1"})
+        assert (reply.status, reply.json()) == (503, {"status": "not ready"})
+
+
 async def test_the_document_and_its_reader_are_served(new_site, tmp_path) -> None:
     async with new_site(tmp_path) as site:
         site.services.documents = {

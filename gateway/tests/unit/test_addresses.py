@@ -2,7 +2,8 @@
 
 import pytest
 
-from antiphon_gateway.addresses import Addresses, bucket_of
+from antiphon_gateway.addresses import Addresses, bucket_of, is_local
+from antiphon_gateway.headers import Fields
 
 
 def client(header: str | None, *, proxies: int, peer: str = "127.0.0.1") -> str:
@@ -61,6 +62,17 @@ def test_where_the_edge_has_a_secret_only_who_sends_it_is_believed(
     if said is not None:
         fields[b"x-antiphon-edge"] = said.encode()
     assert addresses.client(peer, fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "fields", "expected"),
+    [
+        ("127.0.0.1", {}, True), ("::1", {b"host": b"x"}, True), ("10.0.0.1", {}, False), ("", {}, False),
+        ("127.0.0.1", {b"x-forwarded-for": b"127.0.0.1"}, False), ("127.0.0.1", {b"x-forwarded-for": b""}, False),
+    ],
+)  # fmt: skip
+def test_local_is_who_asks_on_this_machine_himself(peer: str, fields: Fields, expected: bool) -> None:
+    assert is_local(peer, fields) is expected
 
 
 def test_a_64_is_one_household() -> None:
