@@ -9,8 +9,8 @@ from antiphon_gateway.headers import answered_headers
 from antiphon_gateway.matching import Target
 from antiphon_gateway.paths import known_query
 from antiphon_gateway.policy import Public
-from antiphon_gateway.problems import PROBLEM_JSON, foreign_error
-from antiphon_gateway.upstream import Broken, Request, Upstreams, failure
+from antiphon_gateway.problems import foreign_error
+from antiphon_gateway.upstream import Request, Upstreams
 
 
 class PublicAnswers:
@@ -21,10 +21,9 @@ class PublicAnswers:
         self._upstreams = upstreams
 
     @staticmethod
-    def concerns(exchange: Exchange, target: Target) -> bool:
+    def concerns(exchange: Exchange, policy: Public) -> bool:
         """Whether this request may be answered with what others were answered."""
-        policy = target.route.cache
-        return policy is not None and (policy.shared or b"authorization" not in exchange.fields)
+        return policy.shared or b"authorization" not in exchange.fields
 
     async def answer(self, exchange: Exchange, target: Target, policy: Public) -> None:
         """Answer the exchange. Raises `Refused`."""
@@ -50,17 +49,10 @@ class PublicAnswers:
 
     async def _fetch(self, target: Target, path: str, traceparent: str) -> Fetched:
         with self._upstreams[target.route.service].call() as call:
-            try:
-                async with call.deadline():
-                    answer = await call.send(Request("GET", path, [("traceparent", traceparent)]))
-                    body = await answer.read()
-            except TimeoutError:
-                raise call.timed_out() from None
-            except Broken as error:
-                raise failure(error) from error
+            answer, body = await call.whole(Request("GET", path, [("traceparent", traceparent)]))
         headers = answered_headers(answer.headers, cookies=True)
-        if answer.status >= 400 and not dict(headers).get(b"content-type", b"").startswith(PROBLEM_JSON):
-            raise foreign_error(answer.status, headers)
+        if foreign := foreign_error(answer.status, headers):
+            raise foreign
         return Fetched(answer.status, headers, body)
 
 

@@ -158,7 +158,7 @@ class Gateway:
         if route.access is Access.ANYONE and not (route.cache and route.cache.shared):
             # A browser that has just logged out must not show what it kept from before.
             exchange.extra.append((b"vary", b"authorization"))
-        if route.cache is not None and parts.answers.concerns(exchange, target):
+        if route.cache is not None and parts.answers.concerns(exchange, route.cache):
             await parts.answers.answer(exchange, target, route.cache)
         else:
             await parts.forwarder.forward(exchange, target)

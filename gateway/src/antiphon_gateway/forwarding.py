@@ -15,7 +15,7 @@ from antiphon_gateway.headers import answered_headers, has_body, upstream_header
 from antiphon_gateway.instances import Room
 from antiphon_gateway.matching import Target
 from antiphon_gateway.policy import Access, Body
-from antiphon_gateway.problems import PROBLEM_JSON, ClientGone, foreign_error
+from antiphon_gateway.problems import ClientGone, foreign_error
 from antiphon_gateway.upstream import (
     Answer,
     Broken,
@@ -46,10 +46,11 @@ class Forwarder:
         if reader is not None and route.body is Body.JSON:
             body = await reader.whole()
             check_depth(body)
-        is_long = route.stream or route.body in (Body.UPLOAD, Body.IMAGE)
-        with self._upstreams[route.service].call(Room.STREAMS if is_long else Room.CALLS) as call:
+        is_upload = route.body in (Body.UPLOAD, Body.IMAGE)
+        room = Room.STREAMS if route.stream or is_upload else Room.CALLS
+        with self._upstreams[route.service].call(room) as call:
             try:
-                if route.body in (Body.UPLOAD, Body.IMAGE):
+                if is_upload:
                     await self._upload(exchange, target, reader, call)
                 elif route.stream and exchange.method == "GET":
                     await self._stream(exchange, target, call)
@@ -144,10 +145,10 @@ async def _pass_on(exchange: Exchange, target: Target, answer: Answer, deadline:
     """Send a service's answer to the client, who may take its time: the connection guard watches that."""
     headers = answered_headers(answer.headers, cookies=target.route.cookies)
     status = answer.status
-    named = dict(headers)
-    if status >= 400 and not named.get(b"content-type", b"").startswith(PROBLEM_JSON):
+    if foreign := foreign_error(status, headers):
         answer.abort()
-        raise foreign_error(status, headers)
+        raise foreign
+    named = dict(headers)
     if b"cache-control" not in named:
         headers.append((b"cache-control", b"no-store"))
     length = named.get(b"content-length")

@@ -66,8 +66,10 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal_error", 50
 _KEPT = (b"allow", b"content-range", b"retry-after", b"www-authenticate")
 
 
-def foreign_error(status: int, headers: Pairs) -> Refused:
+def foreign_error(status: int, headers: Pairs) -> Refused | None:
     """Our problem in the place of a service's error in another form, whose words are not for clients."""
+    if status < 400 or dict(headers).get(b"content-type", b"").startswith(PROBLEM_JSON):
+        return None
     kept = [pair for pair in headers if pair[0] in _KEPT]
     if status < 500:
         return Refused(status, _CODES.get(status, "refused"), detail="The request was refused.", headers=kept)
