@@ -44,8 +44,6 @@ from antiphon_gateway.stores import Stores
 from antiphon_gateway.tracing import Traces
 from antiphon_gateway.upstream import Client, Upstream, Upstreams
 
-_PROBE_SECONDS = 0.5
-
 
 def create_app(settings: Settings) -> Gateway:
     """A gateway that is not started yet. Raises when the route table or a setting makes no sense."""
@@ -99,7 +97,7 @@ def create_app(settings: Settings) -> Gateway:
         buckets,
         purger,
         revocations,
-        Loop("probes", upstreams.probe, interval=_PROBE_SECONDS, log=log),
+        Loop("probes", upstreams.probe, interval=0.5, log=log),
         Loop("stores", stores.look, interval=1.0, log=log),
         Loop("revocations", revocations.poll, interval=settings.revocation_poll_seconds, log=log),
         Loop("connection-guard", guard.sweep, interval=1.0, log=log),

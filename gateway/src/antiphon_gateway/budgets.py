@@ -7,7 +7,6 @@ seconds of waiting it must have kept up 1 KB/s.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 from antiphon_common.web.middleware import json_nests_deeper
 from antiphon_gateway.exchange import Exchange
@@ -40,13 +39,6 @@ class BodyReader:
         while self.more:
             chunks.append(await self.next())
         return b"".join(chunks)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes."""
-        while self.more:
-            chunk = await self.next()
-            if chunk:
-                yield chunk
 
     async def next(self) -> bytes:
         """The next part. Raises 413, 408 and `ClientGone`, and remembers it as `failure`."""

@@ -17,7 +17,7 @@ _OWN_CALLS = 64
 
 
 class Room(StrEnum):
-    """The compartments of an instance: long streams never crowd out the rest, nor that our own questions."""
+    """Compartments of an instance: long streams never crowd out the rest, nor the rest our own questions."""
 
     CALLS = "calls"
     STREAMS = "streams"

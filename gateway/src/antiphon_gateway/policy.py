@@ -56,8 +56,6 @@ class Public:
 PRIVATE = None
 """The answer is never remembered."""
 
-Cached = Public | None
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -72,7 +70,7 @@ class Route:
     service: str
     access: Access
     rate: Rate
-    cache: Cached
+    cache: Public | None
     body: Body
     stream: bool = False
     cookies: bool = False

@@ -66,7 +66,6 @@ TAGS: Mapping[type[Announceable], Callable[[UUID], list[str]]] = {
     TrackPlaysCounted: _counted,
 }
 
-
 # Library counts and the catalogue shows, which hears of a count when we do: an answer fetched at once could
 # still be the old one, and would be kept. What comes later than this is stale until it expires.
 _COUNTED: tuple[type[Announceable], ...] = (TrackLikesCounted, TrackPlaysCounted)
@@ -76,12 +75,11 @@ _COUNT_SECONDS = 1.0
 class Purger:
     """The gateway's one consumer. Gateways that share a cache share the queue, too."""
 
-    def __init__(self, bus: Bus, answers: AnswerCache, *, queue: str = CONSUMER) -> None:
+    def __init__(self, bus: Bus, answers: AnswerCache, *, queue: str) -> None:
         self._queue = queue
         self._bus = bus
         self._answers = answers
         self._kinds = {event.type: event for event in TAGS}
-
         self._late: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._purging: asyncio.Task[None] | None = None

@@ -6,14 +6,13 @@ start with a line that makes no sense.
 
 from antiphon_gateway.policy import PRIVATE, Access, Body, Public, Rate, Route
 
-_ANONYMOUS, _ANYONE, _USER, _ADMIN = Access.ANONYMOUS, Access.ANYONE, Access.USER, Access.ADMIN
+_ANONYMOUS, _ANYONE, _USER = Access.ANONYMOUS, Access.ANYONE, Access.USER
 _READ, _WRITE, _SEARCH = Rate.READ, Rate.WRITE, Rate.SEARCH
 _NONE, _JSON = Body.NONE, Body.JSON
 
 # A waveform never changes under its id, and an event says when its track is gone. No event is about images.
 _IMMUTABLE = 24 * 3600
 
-# The parameters of lists.
 _PAGE = ("limit", "cursor")
 _MINE = ("mine", *_PAGE)
 
