@@ -1,6 +1,7 @@
 """The edge by itself: where it sends what, what it lets pass, and how it refuses."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import subprocess
@@ -9,10 +10,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from e2e_support.edge import SECRET, Edge, running_edge
+from e2e_support.edge import SECRET, Edge, answers, free_port, running_edge
 
 from antiphon_common.testing.running import eventually
+from antiphon_gateway.app import create_app
+from antiphon_gateway.serving import server
+from antiphon_gateway.settings import SERVICES, Settings
 
 TRACK = "/api/stream/01920000-0000-7000-8000-000000000001"
 SIGNED = f"{TRACK}?variant=original&ticket=k1.AQMA-_x.ZTsZ"
@@ -107,6 +112,55 @@ async def test_the_edge_proves_itself_to_the_gateway_and_to_nobody_else(edge: Ed
         assert head.lower().count(b"x-antiphon-edge") == (0 if head in edge.stream.requests else 1)
     assert b"planted" not in edge.stream.requests[0]
     assert "planted" not in edge.log
+
+
+@contextlib.asynccontextmanager
+async def lone_gateway(tmp_path: Path, **settings: Any) -> AsyncIterator[int]:
+    """A real gateway of no services, with a limit of one request an address."""
+    nowhere = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
+    chosen = Settings(
+        port=free_port(), bus_url=f"inproc://{tmp_path}/bus.db", rates={"read": "1/600"}, trusted_proxies=1,
+        access_log=False, **nowhere, **settings,
+    )  # fmt: skip
+    running = server(create_app(chosen), chosen)
+    task = asyncio.create_task(running.serve())
+    try:
+        await eventually(lambda: asyncio.to_thread(answers, chosen.port))
+        yield chosen.port
+    finally:
+        running.should_exit = True
+        await task
+
+
+async def test_a_gateway_believes_its_edge_and_no_neighbour_of_it(tmp_path: Path) -> None:
+    addressed = {
+        "client_header_timeout 10s;": "client_header_timeout 10s; set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP;"
+    }
+    async with (
+        lone_gateway(tmp_path, edge_secret=SECRET) as port,
+        running_edge(tmp_path, addressed, gateway=port) as edge,
+    ):
+        for address in ("9.9.9.1", "9.9.9.2", "2001:db8::1"):
+            seen = [parts(await edge.get("/version", f"X-Real-IP: {address}"))[0] for _ in range(2)]
+            assert seen == [200, 429]
+        assert parts(await edge.get("/version", "X-Real-IP: 2001:db8::2"))[0] == 429, "the same household"
+        async with httpx.AsyncClient() as neighbour:
+            forged = [
+                await neighbour.get(
+                    f"http://127.0.0.1:{port}/version", headers={"X-Forwarded-For": f"8.8.8.{n}"}
+                )
+                for n in range(3)
+            ]
+        assert [answer.status_code for answer in forged] == [200, 429, 429]
+
+
+async def test_the_edge_says_whether_the_gateway_is_ready_and_not_what_it_lacks(tmp_path: Path) -> None:
+    async with (
+        lone_gateway(tmp_path, edge_secret=SECRET) as port,
+        running_edge(tmp_path, gateway=port) as edge,
+    ):
+        status, _, body = parts(await edge.get("/readyz"))
+        assert (status, json.loads(body)) == (503, {"status": "not ready"})
 
 
 @pytest.mark.parametrize("target", [SIGNED, "/api/tracks"])

@@ -111,9 +111,12 @@ class Edge:
 
 @contextlib.asynccontextmanager
 async def running_edge(
-    run: Path, changes: Mapping[str, str] | None = None, *, tls: bool = False
+    run: Path, changes: Mapping[str, str] | None = None, *, tls: bool = False, gateway: int | None = None
 ) -> AsyncIterator[Edge]:
-    """Start it in this directory; `changes` replace texts of the configuration, which must be there."""
+    """Start it in this directory; `changes` replace texts of the configuration, which must be there.
+
+    `gateway` is the listen port of a real one, instead of a server that writes down what it is sent.
+    """
     nginx()
     edge = Edge(run, free_port(), free_port(), Upstream("gateway"), Upstream("stream"))
     async with contextlib.AsyncExitStack() as stack:
@@ -121,6 +124,7 @@ async def running_edge(
             server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, limit=1 << 20)
             stack.callback(server.close)
             upstream.port = server.sockets[0].getsockname()[1]
+        edge.gateway.port = gateway or edge.gateway.port
         configure(edge, changes or {}, tls=tls)
         stack.callback(stop, run_nginx(edge.run))
         await eventually(lambda: asyncio.to_thread(answers, edge.port))

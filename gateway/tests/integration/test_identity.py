@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from antiphon_common.ids import new_id
+from antiphon_gateway.policy import Access
+from antiphon_gateway.problems import Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -169,6 +171,21 @@ async def test_before_the_keys_of_auth_are_known_a_token_is_to_come_again(new_si
             while (await site.get("/readyz")).status != 200:
                 await asyncio.sleep(0.05)
         assert (await site.get("/api/me", headers=site.bearer())).status == 200
+
+
+async def test_what_is_for_administrators_is_for_nobody_else(site) -> None:
+    gatekeeper = site.gateway._parts.gatekeeper
+
+    async def admitted(headers: dict[str, str]) -> int:
+        try:
+            await gatekeeper.admit(Access.ADMIN, headers.get("authorization", "").encode() or None)
+        except Refused as refused:
+            return refused.status
+        return 200
+
+    assert await admitted(site.bearer(roles=("listener", "admin"))) == 200
+    assert await admitted(site.bearer(roles=("listener", "artist"))) == 403
+    assert await admitted({}) == 401
 
 
 async def test_no_identity_header_of_a_client_arrives(site) -> None:
