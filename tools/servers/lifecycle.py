@@ -3,6 +3,7 @@
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ def up(stack: Stack, server: Server, *, say: Say, cancelled: threading.Event) ->
         stack.check_ports(server.listens)
         server.prepare(stack)
         say(f"{server.name}: starting")
+        began = time.monotonic()
         home = stack.home(server.name)
         tree = start(server.launch(stack), directory=home, log=_log(stack, server), file=_file(stack, server))
         try:
@@ -48,6 +50,7 @@ def up(stack: Stack, server: Server, *, say: Say, cancelled: threading.Event) ->
             tree.kill()
             server.after(stack)
             raise
+        say(f"{server.name}: ready after {time.monotonic() - began:.1f} s")
 
 
 def down(stack: Stack, server: Server, *, say: Say) -> None:

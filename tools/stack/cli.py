@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from stack import commands
+from stack import commands, listing
 from stack.house import StackError
 
 
@@ -26,6 +26,8 @@ def main() -> int:
                 commands.scale(data, arguments.service, count=arguments.count)
             case "exec":
                 commands.execute(data, arguments.service, arguments.arguments)
+            case "ps":
+                listing.ps(data)
             case _:
                 getattr(commands, arguments.command)(data)
     except StackError as error:

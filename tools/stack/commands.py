@@ -1,9 +1,9 @@
-"""What an operator does with a stack: up, down, ps, logs, restart, scale, exec, env."""
+"""What an operator does with a stack: up, down, logs, restart, scale, exec, env; `ps` is in listing.py."""
 
+import json
 import os
 import shlex
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from stack import accounts, edge, environment, own_servers, starting, supervision
+from stack import account, accounts, edge, environment, own_servers, ports, starting, supervision
 from stack.house import MOST_INSTANCES, PROCESSES, House, Process, StackError, write_private
-from stack.launch import launch
+from stack.launch import end_edge, launch
 from stack.servers import Servers
 
 _LEAST_FREE = 1 << 30
@@ -29,11 +29,15 @@ def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
         servers.check()
         servers.save(house)
     with _step("accounts"):
+        house = replace(house, account=account.choose(house))
+        house.save()
         accounts.make(house, servers)
+        account.arrange(house)
+        account.compile_code(house)
     ran = supervision.running(house)
-    changed = _write(house, servers)
+    changed = write_environments(house, servers)
     with _step("migrations"):
-        starting.migrate(house)
+        starting.migrate(house, say=_say)
     with _step("processes"):
         edge.configure(house)
         supervision.configure(house)
@@ -41,7 +45,7 @@ def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
         for process in (p for kind in changed if ran for p in house.processes(kind)):
             supervision.stop_process(house, process.name)
             supervision.start_process(house, process.name)
-        starting.wait_until_ready(house)
+        starting.wait_until_ready(house, say=_say)
     _say_where(house, servers, time.monotonic() - began)
 
 
@@ -58,29 +62,10 @@ def down(data: Path) -> None:
             own_servers.stop(house)
 
 
-def ps(data: Path) -> None:
-    """One line a process: state, process id, age, memory, address."""
-    house = House.load(data)
-    states = supervision.processes(house)
-    total = 0
-    print(f"{'process':12} {'state':9} {'pid':>7} {'up':>9} {'memory':>9}  address")
-    for name, address in [
-        ("edge", f"{house.host}:{house.port}"),
-        *((p.name, p.address) for p in house.processes()),
-    ]:
-        info = states.get(name, {"statename": "ABSENT", "pid": 0, "now": 0, "start": 0})
-        memory = supervision.resident(info["pid"]) if info["pid"] else 0
-        total += 0 if name == "edge" else memory
-        age = f"{info['now'] - info['start']} s" if info["pid"] else ""
-        what = f"{info['statename'].lower():9} {info['pid'] or '':>7} {age:>9} {memory / 1e6:6.0f} MB"
-        print(f"{name:12} {what}  {address}")
-    print(f"{'':12} {'':9} {'':>7} {'all ours':>9} {total / 1e6:6.0f} MB")
-
-
 def logs(data: Path, kind: str) -> None:
     """Follow the logs of one kind of process, or of all; Ctrl-C ends it."""
     house = House.load(data)
-    names = [p.name for p in _chosen(house, kind)] if kind not in ("", "edge") else []
+    names = [p.name for p in _chosen(house, kind, also=("edge",))] if kind not in ("", "edge") else []
     if kind in ("", "edge"):
         names = ["edge", *([p.name for p in house.processes()] if not kind else [])]
     files = [str(house.logs / f"{name}.log") for name in names]
@@ -88,16 +73,33 @@ def logs(data: Path, kind: str) -> None:
 
 
 def restart(data: Path, kind: str) -> None:
-    """Restart one kind of process, instance by instance, the next when the one before is ready again."""
+    """Restart one kind of process, instance by instance, the next when the one before is ready again.
+
+    The edge takes its configuration again without losing a connection; if it does not answer, it is started
+    anew.
+    """
     house = House.load(data)
-    processes = _chosen(house, kind)
+    if kind == "edge":
+        _restart_edge(house)
+        return
+    processes = _chosen(house, kind, also=("edge",))
     for process in processes:
         supervision.stop_process(house, process.name)
         supervision.start_process(house, process.name)
-        starting.wait_until_ready(house, [process])
-        print(f"{process.name} is ready again", flush=True)
+        starting.wait_until_ready(house, [process], say=_say)
         if process != processes[-1]:
             time.sleep(_NOTICED_SECONDS)
+
+
+def _restart_edge(house: House) -> None:
+    answers = not starting.edge_lacks(house)
+    edge.configure(house)
+    if answers:
+        supervision.reload_edge(house)
+    else:
+        supervision.stop_process(house, "edge")
+        supervision.start_process(house, "edge")
+    starting.wait_for_edge(house, say=_say)
 
 
 def scale(data: Path, kinds: list[str], *, count: int) -> None:
@@ -107,13 +109,18 @@ def scale(data: Path, kinds: list[str], *, count: int) -> None:
         raise StackError(f"1 to {MOST_INSTANCES} instances are possible, not {count}")
     before = {process.name for kind in kinds for process in _chosen(house, kind)}
     house = replace(house, instances={**house.instances, **dict.fromkeys(kinds, count)})
+    ports.check(
+        ports.of_processes(
+            process for kind in kinds for process in house.processes(kind) if process.name not in before
+        )
+    )
     gone = sorted(before - {process.name for process in house.processes()})
     house.save()
-    changed = _write(house, Servers.load(house))
+    changed = write_environments(house, Servers.load(house))
     edge.configure(house)
     supervision.configure(house)
     # Whoever sends requests hears of new ones when they are ready, and what is no longer asked stops last.
-    starting.wait_until_ready(house, starting.start_missing(house, keep=gone))
+    starting.wait_until_ready(house, starting.start_missing(house, keep=gone), say=_say)
     supervision.reload_edge(house)
     for kind in changed:
         restart(data, kind)
@@ -144,7 +151,7 @@ def env(data: Path, kind: str) -> None:
 def execute(data: Path, kind: str, arguments: list[str]) -> None:
     """Become one command of a service in its environment, for example `republish --to search`."""
     house = House.load(data)
-    launch(house.environment_file(_chosen(house, kind)[0]), kind, arguments)
+    launch(house.environment_file(_chosen(house, kind)[0]), house.account, kind, arguments)
 
 
 def _house(data: Path, host: str, port: int, environ: Mapping[str, str]) -> House:
@@ -167,47 +174,37 @@ def _house(data: Path, host: str, port: int, environ: Mapping[str, str]) -> Hous
             f"{data} has {free >> 20} MB free and 1024 are needed; make room, or choose another DATA="
         )
     instances: Mapping[str, int] = {}
+    runs_as = ""
     if (data / "stack.json").exists():
         before = House.load(data)
-        instances = before.instances
+        instances, runs_as = before.instances, before.account
         if supervision.running(before) and (before.port, before.host) != (port, host):
             raise StackError(f"the stack in {data} runs on {before.url}; `make down DATA={data}` stops it")
     own = own_servers.are_wanted(environ)
-    house = House(data, port, host, own, instances, environment.overrides(environ))
+    house = House(data, port, host, own, instances, environment.overrides(environ), runs_as)
     if not supervision.running(house):
-        _ports_are_free(house)
+        end_edge(edge.group_file(house))  # a supervisor that was killed takes all with it but these
+        ports.check(ports.of_the_stack(house))
     house.save()
     return house
 
 
-def _ports_are_free(house: House) -> None:
-    wanted = [(house.host, house.port), *(("127.0.0.1", p.port) for p in house.processes())]
-    for host, port in wanted:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((host, port))
-            except OSError as error:
-                text = f"cannot listen on {host}:{port}: {error.strerror}; choose another by PORT= or HOST="
-                raise StackError(text) from error
-
-
-def _write(house: House, servers: Servers) -> list[str]:
-    """Write what each process is told; the kinds that are told something new."""
+def write_environments(house: House, servers: Servers) -> list[str]:
+    """Write what each process is told; the kinds whose settings are new."""
     changed = []
     for process in house.processes():
         file = house.environment_file(process)
-        told = environment.as_file(environment.environment(house, servers, process))
-        if file.exists() and file.read_text("utf-8") != told and process.kind not in changed:
+        told = environment.environment(house, servers, process)
+        before = json.loads(file.read_text("utf-8")) if file.exists() else told
+        if environment.settings(before) != environment.settings(told) and process.kind not in changed:
             changed.append(process.kind)
-        write_private(file, told)
+        write_private(file, environment.as_file(told))
     return changed
 
 
-def _chosen(house: House, kind: str) -> list[Process]:
+def _chosen(house: House, kind: str, *, also: tuple[str, ...] = ()) -> list[Process]:
     if kind not in PROCESSES:
-        raise StackError(f"SERVICE={kind}: there are {', '.join(PROCESSES)}")
+        raise StackError(f"there is no SERVICE={kind}; there are {', '.join((*also, *PROCESSES))}")
     return list(house.processes(kind))
 
 
@@ -228,11 +225,12 @@ def _antiphon() -> Path:
 
 @contextmanager
 def _step(name: str) -> Iterator[None]:
+    """A whole line when it is done; what happens meanwhile is indented before it."""
     began = time.monotonic()
-    print(f"{name} ...", end=" ", flush=True)
-    try:
-        yield
-    except BaseException:
-        print(flush=True)
-        raise
-    print(f"{time.monotonic() - began:.1f} s", flush=True)
+    print(f"{name} ...", flush=True)
+    yield
+    print(f"{name}: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)

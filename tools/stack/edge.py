@@ -39,6 +39,18 @@ def command(house: House) -> list[str]:
     return [find_nginx(), "-p", str(prefix(house)), "-c", "nginx.conf", "-e", "stderr"]
 
 
+def group_file(house: House) -> Path:
+    """Which nginx was started last (launch.py)."""
+    return house.run / "edge" / "group"
+
+
+def address(house: House) -> str:
+    """Where this machine reaches it."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    host = everywhere.get(house.host) or (f"[{house.host}]" if ":" in house.host else house.host)
+    return f"{host}:{house.port}"
+
+
 def prefix(house: House) -> Path:
     return house.run / "edge"
 

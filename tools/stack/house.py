@@ -44,7 +44,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One stack. `overrides` are variables of processes that the operator has set."""
+    """One stack. `overrides` are variables of processes that the operator has set.
+
+    `account` runs the processes; it is empty where whoever started the stack does it.
+    """
 
     data: Path
     port: int
@@ -52,6 +55,7 @@ class House:
     own_servers: bool = False
     instances: Mapping[str, int] = field(default_factory=dict)
     overrides: Mapping[str, str] = field(default_factory=dict)
+    account: str = ""
 
     @classmethod
     def load(cls, data: Path) -> "House":

@@ -5,12 +5,19 @@ ports of their own, so two stacks never share a database.
 """
 
 import hashlib
+import json
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from servers import lifecycle
+from servers.cli import KNOWN, USUAL
+from servers.process import Tree
+from servers.stack import Stack
 
 from stack.house import ROOT, House, StackError
 from stack.servers import VARIABLES, Servers
@@ -29,7 +36,7 @@ def start(house: House) -> Servers:
     done = _run(house, "up")
     if done.returncode == _NOT_INSTALLED:
         print("installing the servers (once, a minute or two) ...", flush=True)
-        installed = _run(house, "install", quiet=False)
+        installed = _run(house, "install")
         done = _run(house, "up") if installed.returncode == 0 else installed
     _check(done)
     lines = _run(house, "env").stdout.splitlines()
@@ -42,12 +49,56 @@ def stop(house: House) -> None:
     _check(_run(house, "down"))
 
 
-def _run(house: House, command: str, *, quiet: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def states(house: House) -> list[tuple[str, str, str]]:
+    """Name, state (`up`, `frozen`, `down`) and address of each."""
+    stack = _stack(house)
+    servers = [KNOWN[name] for name in USUAL]
+    return [(each.name, lifecycle.state(stack, each), each.address(stack)) for each in servers]
+
+
+def listens(house: House) -> dict[str, int]:
+    """The listen ports of those that do not run, by what listens there."""
+    stack, found = _stack(house), dict[str, int]()
+    for server in (KNOWN[name] for name in USUAL):
+        tree = Tree.read(stack.directory / f"{server.name}.pid")
+        if tree and tree.members():
+            continue
+        # A broker that was killed leaves its port mapper behind; `tools/servers up` ends that.
+        names = [name for name in server.listens if not (tree and name.endswith("-epmd"))]
+        found |= {name: stack.port(name) for name in names}
+    return found
+
+
+def _stack(house: House) -> Stack:
+    """What `tools/servers` knows it as; nothing is made of it by looking."""
+    told = _variables(house)
+    directory, port = Path(told["SERVERS_DIR"]), told["SERVERS_PORT"]
+    if not port.isdecimal():
+        raise StackError(f"SERVERS_PORT={port}: it takes a number")
+    return Stack(directory, directory, int(port), password="", is_fast=False, heap="")
+
+
+def _run(house: House, command: str) -> subprocess.CompletedProcess[str]:
+    """Run it; what it says of its progress is passed on as it comes."""
+    with subprocess.Popen(
         [sys.executable, str(ROOT / "tools" / "servers"), command],
-        env={**os.environ, **_variables(house)}, text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None,
-    )  # fmt: skip
+        env={**os.environ, **_variables(house)}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stderr
+        said: list[str] = []
+        progress = threading.Thread(target=_pass_on, args=(process.stderr, said))
+        progress.start()
+        printed = process.stdout.read()
+        progress.join()
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, "".join(said))
+
+
+def _pass_on(lines: Iterable[str], said: list[str]) -> None:
+    for line in lines:
+        said.append(line)
+        if line.strip() and not line.startswith("servers: "):
+            print(f"  {line.rstrip()}", flush=True)
 
 
 def _check(done: subprocess.CompletedProcess[str]) -> None:
@@ -57,13 +108,14 @@ def _check(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def _variables(house: House) -> dict[str, str]:
+    directory = os.environ.get("SERVERS_DIR") or str(_directory(house.data))
     first = _FIRST + _EACH * (house.port - _USUAL_PORT)
     if not 1024 <= first <= 65_000:
         first = _FIRST
-    return {
-        "SERVERS_DIR": os.environ.get("SERVERS_DIR") or str(_directory(house.data)),
-        "SERVERS_PORT": os.environ.get("SERVERS_PORT") or str(first),
-    }
+    kept = Path(directory) / "stack.json"
+    if kept.exists():  # they keep their listen ports for life, whatever PORT is
+        first = json.loads(kept.read_text("utf-8"))["port"]
+    return {"SERVERS_DIR": directory, "SERVERS_PORT": os.environ.get("SERVERS_PORT") or str(first)}
 
 
 def _directory(data: Path) -> Path:

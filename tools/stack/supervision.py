@@ -44,7 +44,7 @@ command={command}
 directory={directory}
 priority={priority}
 autorestart=true
-startsecs=1
+startsecs={startsecs}
 startretries=1000000
 stopsignal={stopsignal}
 stopwaitsecs={stopwaitsecs}
@@ -64,9 +64,11 @@ def configure(house: House) -> None:
     text = _HEAD.format(run=house.run, logs=house.logs, port=house.port)
     for process in house.processes():
         file = house.environment_file(process)
-        command = [sys.executable, str(Path(launch.__file__)), str(file), process.kind, "serve"]
+        account = house.account or launch.NOBODY_ELSE
+        command = launch.command("service", file, account, process.kind, "serve")
         text += _program(house, process.name, command, "TERM")
-    text += _program(house, "edge", edge.command(house), "QUIT")
+    command = launch.command("edge", edge.group_file(house), *edge.command(house))
+    text += _program(house, "edge", command, "QUIT")
     write_private(_configuration(house), text)
 
 
@@ -153,8 +155,13 @@ def start_process(house: House, name: str) -> None:
 
 
 def reload_edge(house: House) -> None:
-    """nginx reads its configuration again and finishes what runs by the old one."""
-    _call(house, "signalProcess", "edge", "HUP")
+    """nginx reads its configuration again and finishes what runs by the old one; started if it is down."""
+    try:
+        _call(house, "signalProcess", "edge", "HUP")
+    except xmlrpc.client.Fault as fault:
+        if "NOT_RUNNING" not in fault.faultString:
+            raise StackError(f"edge: {fault.faultString}") from fault
+        start_process(house, "edge")
 
 
 def until(true: Callable[[], object], seconds: float, otherwise: str) -> None:
@@ -172,6 +179,8 @@ def _program(house: House, name: str, command: list[str], signal: str) -> str:
         command=" ".join(f'"{word}"' if " " in word else word for word in command).replace("%", "%%"),
         directory=house.run,
         priority=20 if name == "edge" else 10,
+        # nginx asks for a taken listen port for two and a half seconds before it gives up.
+        startsecs=3 if name == "edge" else 1,
         stopsignal=signal,
         stopwaitsecs=6 if name == "edge" else 11,
         logs=house.logs,

@@ -6,10 +6,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from stack import edge, environment, supervision
+from stack import commands, edge, environment, listing, own_servers, starting, supervision
 from stack.house import MOST_INSTANCES, PROCESSES, House, StackError
 from stack.own_servers import are_wanted
 from stack.passwords import edge_secret, passwords
@@ -77,6 +80,17 @@ def test_settings_of_the_operator_win_and_reach_only_their_process(tmp_path: Pat
     assert "GATEWAY_RATES" not in catalog
 
 
+def test_only_what_a_process_is_told_of_itself_makes_it_start_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commands.write_environments(house, SERVERS) == []
+    for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"):
+        monkeypatch.setenv(name, "/somewhere/else")
+    assert commands.write_environments(house, SERVERS) == []
+    louder = replace(house, overrides={"CATALOG_LOG_LEVEL": "debug"})
+    assert commands.write_environments(louder, SERVERS) == ["catalog"]
+
+
 def test_instances_are_in_the_gateways_and_the_edges_address_lists(tmp_path: Path) -> None:
     house = House(tmp_path, 8080, instances={"catalog": 2, "gateway": 2})
     told = environment.environment(house, SERVERS, next(house.processes("gateway")))
@@ -138,15 +152,48 @@ def _check_without_redis() -> None:
         ).check()  # fmt: skip
 
 
-def test_a_taken_listen_port_is_one_line_that_says_what_to_do(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("offset", "whose", "variable"),
+    [(0, "the edge", "PORT= or HOST="), (5, "catalog", "PORT="), (25, "the metrics of catalog", "PORT=")],
+)
+def test_a_taken_listen_port_is_one_line_that_says_what_to_do(
+    root: Path, tmp_path: Path, offset: int, whose: str, variable: str
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(port))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert "PORT=" in done.stderr
+        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(port - offset))
+    assert (done.returncode, done.stdout) == (1, ""), "nothing has started"
+    assert done.stderr == (
+        f"error: cannot listen on 127.0.0.1:{port} ({whose}): Address already in use; choose another by {variable}\n"
+    )
+
+
+def test_a_taken_listen_port_of_a_server_is_known_before_anything_starts(root: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = stack(
+            root, "--data", str(tmp_path / "d"), "up", "--port", "21080",
+            SERVERS_DIR=str(tmp_path / "s"), SERVERS_PORT=str(port - 7),
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"cannot listen on 127.0.0.1:{port} (elasticsearch): " in done.stderr
+    assert done.stderr.endswith("choose another by SERVERS_PORT=\n")
+    assert not (tmp_path / "s").exists(), "another one can still be chosen"
+
+
+def test_servers_keep_their_listen_ports_when_the_stack_gets_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVERS_DIR", str(tmp_path))
+    monkeypatch.delenv("SERVERS_PORT", raising=False)
+    first = own_servers.listens(House(tmp_path, 8080))["postgres"]
+    assert own_servers.listens(House(tmp_path, 8090))["postgres"] == first + 20
+    (tmp_path / "stack.json").write_text(json.dumps({"port": 12345, "password": "x"}))
+    assert own_servers.listens(House(tmp_path, 8090))["postgres"] == 12345
 
 
 def test_a_directory_that_cannot_be_used_is_named(root: Path, tmp_path: Path) -> None:
@@ -170,3 +217,81 @@ def test_commands_for_a_stack_that_is_not_there_say_so(
     assert "make up" in done.stderr
     (tmp_path / "stack.json").write_text(json.dumps({"port": 8080}))
     assert "Traceback" not in stack(root, "--data", str(tmp_path), *command[:1], "nobody").stderr
+
+
+def test_a_service_that_is_not_there_is_one_line_with_those_that_are(root: Path, house: House) -> None:
+    house.save()
+    for command in ("restart", "logs"):
+        done = stack(root, "--data", str(house.data), command, "nobody")
+        assert done.stderr == (
+            "error: there is no SERVICE=nobody; there are edge, gateway, auth, user, file, catalog, playlist, "
+            "library, stream, search\n"
+        )
+    assert "is not running" in stack(root, "--data", str(house.data), "restart", "edge").stderr
+
+
+def test_servers_of_a_stack_are_listed_with_state_and_address(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVERS_DIR", str(house.data))
+    monkeypatch.setenv("SERVERS_PORT", "12340")
+    born = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    (house.data / "postgres.pid").write_text(f"{os.getpid()} {born}\n")
+    (house.data / "redis.pid").write_text(f"{os.getpid()} {int(born) - 1}\n")
+    found = {
+        line.name: (line.state, line.address) for line in listing.servers(replace(house, own_servers=True))
+    }
+    assert found["postgres"] == ("up", "127.0.0.1:12340")
+    assert found["redis"] == ("down", "127.0.0.1:12341"), "its number belongs to somebody else now"
+    assert list(found) == ["postgres", "redis", "rabbitmq", "elasticsearch", "s3"]
+
+
+def test_servers_of_somebody_else_are_asked_whether_they_take_connections(house: House) -> None:
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        at = f"127.0.0.1:{there.getsockname()[1]}"
+        replace(SERVERS, postgres_url=f"postgresql://x@{at}/x", redis_url="redis://127.0.0.1:1").save(house)
+        found = {line.name: (line.state, line.address) for line in listing.servers(house)}
+    assert found["Postgres"] == ("up", at)
+    assert found["Redis"] == ("down", "127.0.0.1:1")
+
+
+def test_a_process_that_runs_and_does_not_answer_is_not_called_running(tmp_path: Path) -> None:
+    info = {"statename": "RUNNING", "pid": 0, "now": 5, "start": 2}
+    silent = House(tmp_path, 1024)
+    lines = listing.processes(silent, {"edge": info, "catalog": info})
+    found = {line.name: line.state for line in lines}
+    assert (found["edge"], found["catalog"], found["search"]) == ("not ready", "not ready", "absent")
+
+
+@pytest.mark.parametrize(("status", "said"), [(200, ""), (502, "it answers 502")])
+def test_the_edge_is_asked_whether_the_gateway_answers_behind_it(
+    tmp_path: Path, status: int, said: str
+) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        house = House(tmp_path, server.server_port, host="0.0.0.0")
+        assert starting.edge_answers(house) == said
+        thread.join()
+    assert starting.edge_answers(house) == "it does not answer"
+
+
+def test_each_process_is_named_when_it_is_ready_and_not_when_the_last_one_is(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(
+        StackError, match="catalog is not ready: it does not answer; `make logs SERVICE=catalog`"
+    ):
+        starting.wait_for(
+            {"catalog": lambda: "it does not answer", "search": lambda: ""}, say=said.append, seconds=0.3
+        )
+    assert [line.partition(" after ")[0] for line in said] == ["search: ready"]
