@@ -8,21 +8,21 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 
-from antiphon_common.bus import open_bus
+from antiphon_common.bus import Envelope, open_bus
 from antiphon_common.db import Database
 from antiphon_common.errors import Unavailable
 from antiphon_common.lifecycle import run_together
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.database import METADATA, THING, DatabaseSuite, count
-from antiphon_common.testing.suites.events import Changed
+from antiphon_common.testing.suites.events import Changed, changed
 from antiphon_common.testing.suites.outbox import METADATA as OUTBOX_METADATA
-from antiphon_common.testing.suites.outbox import OutboxSuite, Service, note
+from antiphon_common.testing.suites.outbox import OutboxSuite, Publishing, Service, note
 
 
 @pytest.fixture
@@ -40,7 +40,32 @@ class TestSqlite(DatabaseSuite):
 
 
 class TestOutboxOnSqliteAndJournal(OutboxSuite):
-    pass
+    async def test_what_was_announced_just_before_the_stop_is_published_still(self, service: Service) -> None:
+        async with run_together(service.relay()):
+            await service.announce(changed("first"))
+            await eventually(service.waiting, lambda rows: rows == 0)
+            await service.announce(changed("last"))
+        assert await service.waiting() == 0
+
+    async def test_a_consumer_that_stopped_handles_nothing_more(self, service: Service) -> None:
+        async with run_together(service.consumer({Changed: note})):
+            pass
+        async with run_together(service.consumer({Changed: note}, "two"), service.relay()):
+            await service.announce(changed("a"))
+            await service.settled("two")
+        assert (await service.effects(), await service.bus.depth("one")) == (["a"], 1)
+
+    async def test_a_stop_waits_a_second_for_a_bus_that_hangs_and_the_outbox_keeps_all(
+        self, service: Service
+    ) -> None:
+        class Hanging(Publishing):
+            async def publish(self, envelopes: Sequence[Envelope]) -> None:
+                await asyncio.Event().wait()
+
+        await service.announce(changed("a"))
+        async with asyncio.timeout(3):
+            await service.relay(Hanging(service.bus, lambda _: None, after=False)).stop()
+        assert await service.waiting() == 1
 
 
 @pytest.fixture
@@ -122,7 +147,7 @@ async def test_a_writer_in_another_process_is_waited_for(database: Database, tmp
 
 WORKS = """
 import asyncio, sys
-from antiphon_common.bus import open_bus
+from antiphon_common.bus import Envelope, open_bus
 from antiphon_common.db import Database
 from antiphon_common.lifecycle import run_together
 from antiphon_common.testing.suites.events import Changed, changed

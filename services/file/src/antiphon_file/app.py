@@ -59,8 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         deps=deps,
         routers=ROUTERS,
         components=[
-            database, bus, blobs, pool, consumer, relay, inbox.pruning(database, INBOX, clock=clock, log=log),
-            sweeper, collector, analysts,
+            database, blobs, pool, bus, relay, sweeper, collector, analysts, consumer,
+            inbox.pruning(database, INBOX, clock=clock, log=log),
         ],
         checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),

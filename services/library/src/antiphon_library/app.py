@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         deps=Deps(database=database, open_unit=open_unit, clock=clock),
         routers=routers,
-        components=[database, bus, consumer, relay, inbox.pruning(database, INBOX, clock=clock, log=log)],
+        components=[database, bus, relay, consumer, inbox.pruning(database, INBOX, clock=clock, log=log)],
         checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),
         telemetry=telemetry,

@@ -90,6 +90,9 @@ class Bus(Protocol):
     async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
         """Bind a durable queue to these event types and handle its messages in order, some at a time."""
 
+    async def leave(self, consumer: str) -> None:
+        """Handle no more of this consumer's messages: they wait, with those that were being handled."""
+
     async def depth(self, consumer: str) -> int:
         """Messages waiting for this consumer, with those being retried and those in the hands of this bus."""
 

@@ -75,7 +75,7 @@ class Consumer(Generic[U]):
         show_queue(telemetry.metrics, self._bus, self.name)
 
     async def stop(self) -> None:
-        """The bus stops its consumers when it stops."""
+        await self._bus.leave(self.name)
 
     async def handle(self, bodies: Sequence[bytes]) -> None:
         """Handle messages as one transaction. Raises what the bus decides on: pause, retry, dead letter."""

@@ -14,7 +14,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,7 @@ _BATCH = 500
 _COUNTED = 10_000
 _PUBLISH_SECONDS = 5.0
 _SWEEP_SECONDS = 1.0
+_LAST_SECONDS = 1.0
 # Another relay is at it: it is done in some milliseconds, or gives up after its deadline.
 _BUSY_SECONDS = 0.02
 _LONGEST_PAUSE = 15.0
@@ -79,7 +80,10 @@ class Relay:
         await self._loop.start()
 
     async def stop(self) -> None:
+        """What was announced until now is published still, if the bus takes it at once; else it waits."""
         await self._loop.stop()
+        with suppress(Exception):  # the outbox keeps it, whatever is in the way
+            await asyncio.wait_for(self._drain_all(), _LAST_SECONDS)
 
     def measure(self, telemetry: Telemetry) -> None:
         """How much waits to be published, and since when; and spans of what is published."""

@@ -52,8 +52,7 @@ class AmqpBus:
             raise WrongUrl(self._url, error.detail) from error
 
     async def stop(self) -> None:
-        subscriptions, self._subscriptions = self._subscriptions, {}
-        await asyncio.gather(*(each.stop() for each in subscriptions.values()))
+        await asyncio.gather(*(self.leave(consumer) for consumer in [*self._subscriptions]))
         await asyncio.gather(self._sending.stop(), self._receiving.stop())
         self._publishers.clear()
         self._bound.clear()
@@ -89,6 +88,10 @@ class AmqpBus:
         )  # fmt: skip
         self._subscriptions[consumer] = subscription
         await subscription.start()
+
+    async def leave(self, consumer: str) -> None:
+        if subscription := self._subscriptions.pop(consumer, None):
+            await subscription.stop()
 
     async def depth(self, consumer: str) -> int:
         return await self._count(consumer) or await self._count(consumer)

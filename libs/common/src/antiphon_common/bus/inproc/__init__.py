@@ -38,7 +38,7 @@ class InprocBus:
 
     def __init__(self, url: str) -> None:
         self._journal = _journal(url)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
 
     async def start(self) -> None:
@@ -47,11 +47,7 @@ class InprocBus:
             await self._journal.open()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks.clear()
+        await asyncio.gather(*(self.leave(consumer) for consumer in [*self._tasks]))
         if self._started:
             self._started = False
             await self._journal.close()
@@ -71,7 +67,12 @@ class InprocBus:
     async def consume(self, consumer: str, types: Sequence[str], handler: Handler) -> None:
         await self._journal.bind(consumer, types)
         task = asyncio.create_task(self._consume(consumer, handler), name=f"consume-{consumer}")
-        self._tasks.append(task)
+        self._tasks[consumer] = task
+
+    async def leave(self, consumer: str) -> None:
+        if task := self._tasks.pop(consumer, None):
+            task.cancel()
+            await asyncio.wait([task])
 
     async def depth(self, consumer: str) -> int:
         return await self._journal.depth(consumer)

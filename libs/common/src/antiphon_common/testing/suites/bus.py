@@ -154,6 +154,18 @@ class BusSuite:
             await bus.consume("one", CHANGES, inbox)
             assert sorted(await inbox.holds(3)) == ["0", "1", "2"]
 
+    async def test_messages_of_a_consumer_that_left_wait_until_it_consumes_again(self, bus: Bus) -> None:
+        one, two = Inbox(), Inbox()
+        await bus.consume("one", CHANGES, one)
+        await bus.consume("two", CHANGES, two)
+        await bus.leave("one")
+        await bus.leave("stranger")
+        await bus.publish([envelope("a")])
+        await two.holds(1)
+        assert (one.calls, await bus.depth("one")) == (0, 1)
+        await bus.consume("one", CHANGES, one)
+        assert await one.holds(1) == ["a"]
+
     async def test_unavailable_is_tried_again_and_holds_nobody_up(self, bus: Bus) -> None:
         inbox, tries = Inbox(), 0
 
