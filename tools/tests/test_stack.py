@@ -7,12 +7,13 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from stack import commands, edge, environment, listing, own_servers, starting, supervision
+from stack import commands, edge, environment, listing, own_servers, ports, starting, supervision
 from stack.house import MOST_INSTANCES, PROCESSES, House, StackError
 from stack.own_servers import are_wanted
 from stack.passwords import edge_secret, passwords
@@ -152,6 +153,16 @@ def _check_without_redis() -> None:
         ).check()  # fmt: skip
 
 
+def _free() -> int:
+    """A PORT whose listen ports nobody uses, below those that the system lends to clients."""
+    for first in range(11_000 + os.getpid() % 100 * 200, 32_000, 200):
+        wanted = (ports.Wanted("127.0.0.1", first + offset, "", "") for offset in range(200))
+        with suppress(StackError):
+            ports.check(wanted)
+            return first
+    raise AssertionError("no free listen ports")
+
+
 @pytest.mark.parametrize(
     ("offset", "whose", "variable"),
     [(0, "the edge", "PORT= or HOST="), (5, "catalog", "PORT="), (25, "the metrics of catalog", "PORT=")],
@@ -159,11 +170,10 @@ def _check_without_redis() -> None:
 def test_a_taken_listen_port_is_one_line_that_says_what_to_do(
     root: Path, tmp_path: Path, offset: int, whose: str, variable: str
 ) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(port - offset))
+    first = _free()
+    port = first + offset
+    with socket.create_server(("127.0.0.1", port)):
+        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(first))
     assert (done.returncode, done.stdout) == (1, ""), "nothing has started"
     assert done.stderr == (
         f"error: cannot listen on 127.0.0.1:{port} ({whose}): Address already in use; choose another by {variable}\n"
@@ -171,13 +181,12 @@ def test_a_taken_listen_port_is_one_line_that_says_what_to_do(
 
 
 def test_a_taken_listen_port_of_a_server_is_known_before_anything_starts(root: Path, tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    first = _free()
+    port = first + 150 + 7
+    with socket.create_server(("127.0.0.1", port)):
         done = stack(
-            root, "--data", str(tmp_path / "d"), "up", "--port", "21080",
-            SERVERS_DIR=str(tmp_path / "s"), SERVERS_PORT=str(port - 7),
+            root, "--data", str(tmp_path / "d"), "up", "--port", str(first),
+            SERVERS_DIR=str(tmp_path / "s"), SERVERS_PORT=str(first + 150),
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert f"cannot listen on 127.0.0.1:{port} (elasticsearch): " in done.stderr
