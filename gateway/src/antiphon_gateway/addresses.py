@@ -34,17 +34,14 @@ class Addresses:
         hops = fields.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
         if len(hops) < self._proxies:
             return peer
-        return _parsed(hops[-self._proxies].strip()) or peer
+        said = hops[-self._proxies].strip()
+        address = _parsed(said[1 : said.index("]")] if said.startswith("[") and "]" in said else said)
+        return str(address) if address else peer
 
     def is_proxy(self, peer: str) -> bool:
         """Whether a connection from here is one of our own proxies."""
-        if self._proxies == 0:
-            return False
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
+        address = _parsed(peer) if self._proxies else None
+        return address is not None and any(address in network for network in self._networks)
 
     def _proves_itself(self, fields: Fields) -> bool:
         return self._secret is None or hmac.compare_digest(fields.get(_SECRET, b""), self._secret)
@@ -53,9 +50,8 @@ class Addresses:
 @lru_cache(maxsize=4096)
 def bucket_of(address: str) -> str:
     """What shares a limit: an IPv4 address, or the /64 of an IPv6 one (one household has a whole /64)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = _parsed(address)
+    if parsed is None:
         return UNKNOWN
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped:
@@ -66,17 +62,13 @@ def bucket_of(address: str) -> str:
 
 def is_local(peer: str, fields: Fields) -> bool:
     """Whether somebody on this very machine asks us, and not through a proxy that runs here for others."""
-    direct = not any(name in fields for name in _OF_PROXIES)
-    try:
-        return direct and ipaddress.ip_address(peer).is_loopback
-    except ValueError:
-        return False
+    address = _parsed(peer)
+    return address is not None and address.is_loopback and not any(name in fields for name in _OF_PROXIES)
 
 
-def _parsed(text: str) -> str | None:
-    if text.startswith("[") and "]" in text:
-        text = text[1 : text.index("]")]
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return str(ipaddress.ip_address(text))
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
