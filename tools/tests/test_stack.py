@@ -173,24 +173,27 @@ def test_a_taken_listen_port_is_one_line_that_says_what_to_do(
     first = _free()
     port = first + offset
     with socket.create_server(("127.0.0.1", port)):
-        done = stack(root, "--data", str(tmp_path / "d"), "up", "--port", str(first))
+        # Without the others of the servers it would get no further, were the listen port not seen.
+        done = stack(
+            root, "--data", str(tmp_path / "d"), "up", "--port", str(first), REDIS_URL="redis://127.0.0.1:1"
+        )
     assert (done.returncode, done.stdout) == (1, ""), "nothing has started"
     assert done.stderr == (
         f"error: cannot listen on 127.0.0.1:{port} ({whose}): Address already in use; choose another by {variable}\n"
     )
 
 
-def test_a_taken_listen_port_of_a_server_is_known_before_anything_starts(root: Path, tmp_path: Path) -> None:
+def test_a_taken_listen_port_of_a_server_is_known_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = _free()
-    port = first + 150 + 7
-    with socket.create_server(("127.0.0.1", port)):
-        done = stack(
-            root, "--data", str(tmp_path / "d"), "up", "--port", str(first),
-            SERVERS_DIR=str(tmp_path / "s"), SERVERS_PORT=str(first + 150),
-        )  # fmt: skip
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"cannot listen on 127.0.0.1:{port} (elasticsearch): " in done.stderr
-    assert done.stderr.endswith("choose another by SERVERS_PORT=\n")
+    monkeypatch.setenv("SERVERS_DIR", str(tmp_path / "s"))
+    monkeypatch.setenv("SERVERS_PORT", str(first + 150))
+    house = House(tmp_path, first, own_servers=True)
+    ports.check(ports.of_the_stack(house))
+    said = rf"127\.0\.0\.1:{first + 157} \(elasticsearch\): .*; choose another by SERVERS_PORT=$"
+    with socket.create_server(("127.0.0.1", first + 157)), pytest.raises(StackError, match=said):
+        ports.check(ports.of_the_stack(house))
     assert not (tmp_path / "s").exists(), "another one can still be chosen"
 
 
