@@ -28,25 +28,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", params=PROFILES)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> str:
     """Where people reach the platform: the gateway of an embedded one, the edge of the other."""
-    if GIVEN:
-        yield GIVEN
-        return
-    if request.param == "server":
-        yield from _on_servers(request.getfixturevalue("servers"), tmp_path_factory)
-        return
+    return GIVEN or str(request.getfixturevalue(f"url_{request.param}"))
+
+
+# Fixtures of their own, without parameters: pytest ends a parametrised one whenever the parameter changes.
+@pytest.fixture(scope="session")
+def url_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded platform for all of this worker's tests."""
     platform = PlatformProcess(tmp_path_factory.mktemp("platform") / "data")
     platform.start()
     yield platform.url
     platform.stop()
 
 
-def _on_servers(servers: Servers, folders: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def url_server(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A platform on real servers for all workers."""
     for program in ("psql", "rabbitmq-server"):
         if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
             servers.give_up("platform", f"{program} is not installed; `make servers` installs it")
-    base = folders.getbasetemp()
+    base = tmp_path_factory.getbasetemp()
     # A worker's directory is below that of the run.
     with shared_platform(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as platform:
         yield platform.url
