@@ -16,7 +16,7 @@ from antiphon_common.bus import Bus, Envelope, open_bus
 from antiphon_common.bus.envelope import Announceable
 from antiphon_common.clock import SystemClock
 from antiphon_common.db.database import Database
-from antiphon_common.errors import ServiceError
+from antiphon_common.errors import NotFound, ServiceError
 from antiphon_common.logs import open_log
 from antiphon_common.settings import ServiceSettings, read_settings, sentences
 from antiphon_common.web import serving
@@ -176,17 +176,30 @@ async def _dead_letters(settings: ServiceSettings, arguments: argparse.Namespace
 
 
 async def dead_letters(bus: Bus, action: str, consumer: str, ids: Sequence[str]) -> dict[str, Any]:
-    """List, redrive or discard a consumer's dead letters; without ids, all of them."""
+    """List, redrive or discard a consumer's dead letters; without ids, all of them.
+
+    Raises `NotFound` when some of the ids are of no dead letter, after it has done the others.
+    """
     if action == "redrive":
-        return {"redriven": await bus.redrive(consumer, ids or None)}
+        return {"redriven": _all(await bus.redrive(consumer, ids or None), ids, consumer)}
     if action == "discard":
-        return {"discarded": await bus.discard(consumer, ids or None)}
+        return {"discarded": _all(await bus.discard(consumer, ids or None), ids, consumer)}
     items = [
         {"id": x.id, "type": x.type, "code": x.code, "detail": x.detail, "died_at": x.died_at}
         for x in await bus.dead_letters(consumer)
         if not ids or x.id in ids
     ]
     return {"consumer": consumer, "count": await bus.dead_count(consumer), "items": items}
+
+
+def _all(found: int, ids: Sequence[str], consumer: str) -> int:
+    asked = len(set(ids))
+    if found < asked:
+        what = f"{found} of {asked} were there and are done, the rest" if found else "this"
+        raise NotFound(
+            "no_such_letter", f"{what} is no dead letter of {consumer}; `dead-letters list` shows them."
+        )
+    return found
 
 
 def openapi_document(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> bytes:

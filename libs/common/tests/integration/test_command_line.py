@@ -79,6 +79,20 @@ async def test_dead_letters_are_listed_redriven_and_discarded(terminal_of_each_b
         assert (await bus.depth("user"), await bus.dead_letters("user")) == (2, [])
 
 
+async def test_a_dead_letter_that_is_not_there_is_an_error(terminal_of_each_bus: Terminal) -> None:
+    terminal = terminal_of_each_bus
+    first, second = await bury(terminal.bus_url, "a", "b")
+    for action in ("redrive", "discard"):
+        ended = terminal.run("dead-letters", action, "--consumer", "user", "--id", "4711")
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+        assert ended.stderr.startswith("no_such_letter: this is no dead letter of user; ")
+    ended = terminal.run("dead-letters", "discard", "--consumer", "user", "--id", "4711", "--id", first)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("no_such_letter: 1 of 2 were there and are done, the rest is no dead ")
+    listed = terminal.json("dead-letters", "list", "--consumer", "user")
+    assert [item["id"] for item in listed["items"]] == [second]
+
+
 def test_state_is_sent_again_to_one_consumer(terminal_of_each_bus: Terminal) -> None:
     terminal = terminal_of_each_bus
     assert terminal.run("migrate").returncode == 0
