@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         deps=Deps(
             database=database,
             index=index,
-            guard=Breaker(settings.index_timeout_s),
+            guard=Breaker(settings.index_timeout_s, index.ping),
             completeness=indexer.completeness,
         ),
         routers=[router],

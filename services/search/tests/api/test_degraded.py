@@ -54,6 +54,38 @@ async def test_an_index_that_may_lack_anything_never_says_that_there_is_nothing(
             assert (answer.status_code, answer.json()["code"]) == (503, "index_behind")
 
 
+async def nothing() -> None:
+    """A ping that is answered."""
+
+
+async def late() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_late_answers_close_the_index_to_nobody_while_it_answers_a_ping() -> None:
+    guard = Breaker(0.02, nothing)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await guard.ask(late)
+
+    async def works() -> str:
+        return "found"
+
+    assert await guard.ask(works) == "found"
+
+
+async def test_late_answers_of_an_index_that_answers_no_ping_are_refused_at_once_after_a_while() -> None:
+    guard = Breaker(0.02, late)
+
+    async def refused_at_once() -> bool:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await guard.ask(late)
+        return time.monotonic() - began < 0.01
+
+    await eventually(refused_at_once, seconds=3)
+
+
 async def test_after_five_failures_questions_are_refused_at_once_until_one_succeeds() -> None:
     now, asked = 0.0, 0
 
@@ -65,7 +97,7 @@ async def test_after_five_failures_questions_are_refused_at_once_until_one_succe
     async def works() -> str:
         return "found"
 
-    guard = Breaker(0.28, now=lambda: now)
+    guard = Breaker(0.28, nothing, now=lambda: now)
     for _ in range(20):
         with pytest.raises(Unavailable):
             await guard.ask(fails)

@@ -2,7 +2,9 @@
 
 Failure policy: an answer that is not there in time, or an engine that is away, is `Unavailable` within the
 deadline. After five failures in a row questions are refused at once, but for one trial after 0.5 s, then
-1 s, 2 s and so on up to 5 s; the first that succeeds lets all of them through again.
+1 s, 2 s and so on up to 5 s; the first that succeeds lets all of them through again. A late answer is a
+failure only when the engine does not even answer a ping in that time: what is expensive to answer, or asked
+too often, closes the index to nobody else.
 """
 
 import asyncio
@@ -19,27 +21,46 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
 
 class Breaker:
-    """`Guard` with a deadline in seconds."""
+    """`Guard` with a deadline in seconds for the index that answers this ping."""
 
-    def __init__(self, deadline: float, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        deadline: float,
+        ping: Callable[[], Awaitable[None]],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._deadline = deadline
+        self._ping = ping
         self._now = now
         self._failures = 0
         self._pause = _FIRST_PAUSE
         self._next_trial = float("-inf")
+        self._doubt: asyncio.Task[None] | None = None
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._failures >= _THRESHOLD:
             self._try_or_refuse()
         try:
             answer = await asyncio.wait_for(question(), self._deadline)
-        except (TimeoutError, Unavailable) as error:
+        except Unavailable:
             self._failed()
-            if isinstance(error, Unavailable):
-                raise
+            raise
+        except TimeoutError as error:
+            # Nobody waits for the ping as well.
+            if self._doubt is None or self._doubt.done():
+                self._doubt = asyncio.create_task(self._look(), name="is-the-index-alive")
             raise _unavailable() from error
-        self._failures, self._pause = 0, _FIRST_PAUSE
+        self._worked()
         return answer
+
+    async def _look(self) -> None:
+        try:
+            await asyncio.wait_for(self._ping(), self._deadline)
+        except (TimeoutError, Unavailable):
+            self._failed()
+        else:
+            self._worked()
 
     def _try_or_refuse(self) -> None:
         if self._now() < self._next_trial:
@@ -47,6 +68,9 @@ class Breaker:
         # This caller is the trial; whoever comes before its result waits for another one.
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self._next_trial = self._now() + self._pause
+
+    def _worked(self) -> None:
+        self._failures, self._pause = 0, _FIRST_PAUSE
 
     def _failed(self) -> None:
         self._failures += 1
