@@ -55,11 +55,11 @@ restart:  ## restart SERVICE=
 # `make faults` is not part of it yet: with it the whole run takes longer than 25 minutes on two cores.
 test: setup check unit postgres  ## everything that must hold: lint, types, import rules, shape, every test but make faults
 
-# Types are checked in what is delivered; tests, tools and bench are linted only.
-check: setup  ## lint, types (of every src), import rules and shape
+# Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
+check: setup  ## lint, types (of every src and of what operates it), import rules and shape
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
-	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) && echo "types: ok"
+	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) tools/servers tools/stack && echo "types: ok"
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 	@$(BIN)/python tools/check_shape.py
 

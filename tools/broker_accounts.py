@@ -18,7 +18,8 @@ HASHING = "rabbit_password_hashing_sha256"
 
 def load() -> dict[str, Any]:
     """The committed definitions, in which nobody has a password."""
-    return json.loads(PATH.read_text("utf-8"))
+    definitions: dict[str, Any] = json.loads(PATH.read_text("utf-8"))
+    return definitions
 
 
 def with_accounts(

@@ -113,8 +113,10 @@ def _amqp(flavour: str) -> str:
 
 def _flavour(name: str) -> Server:
     listens = (_amqp(name), f"{name}-api", f"{name}-metrics", f"{name}-distribution", f"{name}-epmd")
-    parts = (partial(part, name) for part in (_missing, _prepare, _launch, _is_ready, _variables))
-    return Server(name, listens, *parts, seconds=120, after=partial(_end_epmd, name))
+    return Server(
+        name, listens, partial(_missing, name), partial(_prepare, name), partial(_launch, name),
+        partial(_is_ready, name), partial(_variables, name), seconds=120, after=partial(_end_epmd, name),
+    )  # fmt: skip
 
 
 RABBITMQ = _flavour("rabbitmq")

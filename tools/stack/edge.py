@@ -3,8 +3,8 @@
 import grp
 import os
 import pwd
+import re
 import shutil
-import string
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,12 +87,9 @@ def upstreams(addresses: list[str]) -> str:
 
 def fill(template: Path, target: Path, values: Mapping[str, str]) -> None:
     """What envsubst does in the nginx image: only the named variables, and only as `${NAME}`."""
-
-    class Braced(string.Template):
-        # nginx's own variables are `$name`; they must stay.
-        pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"
-
-    target.write_text(Braced(template.read_text("utf-8")).substitute(values), "utf-8")
+    # nginx's own variables are `$name`; they must stay.
+    text = re.sub(r"\$\{([A-Z_]+)\}", lambda found: values[found[1]], template.read_text("utf-8"))
+    target.write_text(text, "utf-8")
 
 
 def nobody() -> str:
