@@ -3,6 +3,7 @@
 The numbers (I1 ...) are those of docs/operations.md, "What a checker finds after a crash".
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
@@ -22,11 +23,11 @@ class Stores(Protocol):
     async def sql(self, service: str, query: str) -> Sequence[tuple[Any, ...]]:
         """The rows that a service's database answers."""
 
-    async def documents(self) -> Mapping[str, str]:
-        """Every document in the search index: id -> kind."""
+    async def documents(self) -> Mapping[str, tuple[str, int]]:
+        """Every document in the search index: id -> kind and version."""
 
-    async def objects(self) -> Mapping[str, int]:
-        """Every object in the store: key -> size."""
+    async def objects(self) -> Mapping[str, str]:
+        """Every object in the store: key -> SHA-256 of what it holds."""
 
     async def waiting(self) -> Sequence[str]:
         """Queues that are not empty and dead letters, in words."""
@@ -166,42 +167,59 @@ def check_names(history: History, final: Mapping[str, str]) -> list[str]:
 # -- from the stores ----------------------------------------------------------------------------------------
 
 LISTED = {
-    "track": ("catalog", "SELECT id FROM track WHERE listed"),
-    "album": ("catalog", "SELECT id FROM album WHERE track_count > 0"),
-    "artist": ("catalog", "SELECT id FROM artist WHERE track_count > 0"),
-    "playlist": ("playlist", "SELECT id FROM playlist WHERE visibility = 'public'"),
+    "track": ("catalog", "SELECT id, revision FROM track WHERE listed"),
+    "album": ("catalog", "SELECT id, revision FROM album WHERE track_count > 0"),
+    "artist": ("catalog", "SELECT id, revision FROM artist WHERE track_count > 0"),
+    "playlist": ("playlist", "SELECT id, revision FROM playlist WHERE visibility = 'public'"),
 }
 
 
 async def check_index(stores: Stores) -> list[str]:
-    """I3: what is listed is in the index once, and nothing else of these kinds is."""
+    """I3: what is listed is in the index once, in its newest state, and nothing else of these kinds is."""
     documents = await stores.documents()
+    rows = await stores.sql("search", "SELECT id, revision, version FROM document")
+    known = {str(which): (revision, version) for which, revision, version in rows}
     found = []
     for kind, (service, query) in LISTED.items():
-        wanted = {str(row[0]) for row in await stores.sql(service, query)}
-        there = {document for document, its_kind in documents.items() if its_kind == kind}
-        found += [f"I3 {kind} {missing} is not in the index" for missing in sorted(wanted - there)]
-        found += [f"I3 {kind} {extra} is in the index only" for extra in sorted(there - wanted)]
+        wanted = {str(which): revision for which, revision in await stores.sql(service, query)}
+        there = {document: version for document, (its_kind, version) in documents.items() if its_kind == kind}
+        found += [f"I3 {kind} {missing} is not in the index" for missing in sorted(wanted.keys() - there)]
+        found += [f"I3 {kind} {extra} is in the index only" for extra in sorted(there.keys() - wanted)]
+        for which in sorted(wanted.keys() & there):
+            revision, version = known.get(which, (None, None))
+            if (revision, version) != (wanted[which], there[which]):
+                found.append(
+                    f"I3 {kind} {which} is at revision {wanted[which]} and search knows {revision}; its version is "
+                    f"{version} and the index has {there[which]}"
+                )
     return found
 
 
 async def check_objects(stores: Stores) -> list[str]:
-    """I9: no object without a row, no row without its object, sizes agree."""
-    wanted: dict[str, int] = {}
-    for upload_id, size, state in await stores.sql("file", "SELECT id, size, state FROM upload"):
+    """I9: no object without a row, no row without its object, and it holds what was sent."""
+    wanted: dict[str, str | None] = {}
+    for upload_id, sha256, state in await stores.sql("file", "SELECT id, sha256, state FROM upload"):
         if state in ("analysing", "ready"):
-            key = UUID(str(upload_id))
-            wanted[f"audio/{key.hex[-2:]}/{key}"] = size
-    there = {key: size for key, size in (await stores.objects()).items() if key.startswith("audio/")}
+            wanted[_key("audio", upload_id)] = sha256
+    # The array is text or a list, depending on the database's driver.
+    for image_id, sizes in await stores.sql("file", "SELECT id, sizes FROM image"):
+        several = json.loads(sizes) if isinstance(sizes, str) else sizes
+        wanted |= {f"{_key('images', image_id)}/{size}": None for size in several}
+    there = await stores.objects()
     return [
         *(f"I9 object without a row: {key}" for key in sorted(there.keys() - wanted.keys())),
         *(f"I9 row without an object: {key}" for key in sorted(wanted.keys() - there.keys())),
         *(
-            f"I9 {key} has another size"
+            f"I9 {key} holds something else"
             for key in sorted(there.keys() & wanted.keys())
-            if there[key] != wanted[key]
+            if wanted[key] not in (None, there[key])
         ),
     ]
+
+
+def _key(kind: str, which: object) -> str:
+    key = UUID(str(which))
+    return f"{kind}/{key.hex[-2:]}/{key}"
 
 
 async def check_outboxes(stores: Stores, services: Iterable[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What lies behind the API of a platform on real servers, read for the checker."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,7 +9,7 @@ import asyncpg
 import httpx
 from e2e_support.server_platform import SERVICES, ServerPlatform
 
-from antiphon_common.blobs import open_blobs
+from antiphon_common.blobs import BlobStore, open_blobs
 from antiphon_common.bus import open_bus
 
 
@@ -28,19 +29,20 @@ class ServerStores:
         finally:
             await connection.close()
 
-    async def documents(self) -> Mapping[str, str]:
+    async def documents(self) -> Mapping[str, tuple[str, int]]:
         parts = urlsplit(self._told("search", "INDEX_URL"))
-        body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "fields": ["kind"], "_source": False}
+        body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "fields": ["kind"]}
+        body |= {"version": True, "_source": False}
         async with httpx.AsyncClient(base_url=f"http://{parts.netloc}") as client:
             await client.post(f"{parts.path}/_refresh")
             answer = (await client.post(f"{parts.path}/_search", json=body)).raise_for_status().json()
-        return {hit["_id"]: hit["fields"]["kind"][0] for hit in answer["hits"]["hits"]}
+        return {hit["_id"]: (hit["fields"]["kind"][0], hit["_version"]) for hit in answer["hits"]["hits"]}
 
-    async def objects(self) -> Mapping[str, int]:
+    async def objects(self) -> Mapping[str, str]:
         blobs = open_blobs(self._told("file", "BLOB_URL"))
         await blobs.start()
         try:
-            return {info.key: info.size async for info in blobs.list()}
+            return {info.key: await _digest(blobs, info.key) async for info in blobs.list()}
         finally:
             await blobs.stop()
 
@@ -58,3 +60,11 @@ class ServerStores:
             finally:
                 await bus.stop()
         return found
+
+
+async def _digest(blobs: BlobStore, key: str) -> str:
+    blob = await blobs.open(key)
+    try:
+        return hashlib.sha256(await blob.read(0, blob.size)).hexdigest()
+    finally:
+        blob.close()

@@ -4,6 +4,7 @@
 
 import io
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -134,6 +135,60 @@ def test_a_name_is_the_last_acknowledged_one_or_a_later_try() -> None:
     ]
     for name, right in (("one", False), ("two", True), ("three", True), ("other", False)):
         assert (not checker.check_names(history(*ops), {"ada": name})) is right
+
+
+class Shelf:
+    """Stores that hold what a test says."""
+
+    def __init__(self, *, documents: Any = None, objects: Any = None, **tables: Any) -> None:
+        self._documents, self._objects, self._tables = documents or {}, objects or {}, tables
+
+    async def sql(self, _: str, query: str) -> Any:
+        return self._tables.get(query.split("FROM ")[1].split(maxsplit=1)[0], [])
+
+    async def documents(self) -> Any:
+        return self._documents
+
+    async def objects(self) -> Any:
+        return self._objects
+
+    async def waiting(self) -> Any:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("documents", "known", "right"),
+    [
+        ({"a": ("track", 7)}, [("a", 3, 7)], True),
+        ({}, [("a", 3, 7)], False),
+        ({"a": ("track", 7), "b": ("track", 1)}, [("a", 3, 7)], False),
+        ({"a": ("track", 7)}, [("a", 2, 7)], False),
+        ({"a": ("track", 6)}, [("a", 3, 7)], False),
+    ],
+)
+async def test_the_index_holds_the_newest_of_what_is_listed(documents: Any, known: Any, right: bool) -> None:
+    stores = Shelf(documents=documents, track=[("a", 3)], document=known)
+    assert (not await checker.check_index(stores)) is right
+
+
+@pytest.mark.parametrize(
+    ("objects", "right"),
+    [
+        ({"audio/01/{0}": "x", "images/02/{1}/64": "y"}, True),
+        ({"audio/01/{0}": "x"}, False),
+        ({"audio/01/{0}": "z", "images/02/{1}/64": "y"}, False),
+        ({"audio/01/{0}": "x", "images/02/{1}/64": "y", "images/02/{1}/300": "y"}, False),
+        ({"images/02/{1}/64": "y"}, False),
+    ],
+)
+async def test_objects_hold_what_rows_say(objects: dict[str, str], right: bool) -> None:
+    ids = (str(UUID(int=1)), str(UUID(int=2)))
+    stores = Shelf(
+        objects={key.format(*ids): digest for key, digest in objects.items()},
+        upload=[(ids[0], "x", "ready"), (str(UUID(int=3)), "w", "rejected")],
+        image=[(ids[1], "[64]")],
+    )
+    assert (not await checker.check_objects(stores)) is right
 
 
 async def test_the_same_seed_gives_the_same_faults() -> None:
