@@ -1,18 +1,24 @@
-"""Elasticsearch: the small distribution of Maven Central, one node, without security because on loopback.
+"""Elasticsearch: the small distribution of Maven Central, one node, one user with a password.
 
 It brings no Java and few modules, and refuses settings of those it lacks; index settings that work here
 work on a full one. The programs stay in the cache; each stack has its own configuration beside its data.
+Its user is one of a file: that needs no keystore, which another JVM would have to write at each start, and no
+TLS, because nobody but this machine is listened to.
 """
 
+import base64
+import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from servers.process import Launch
 from servers.server import Server, answers, environment
-from servers.stack import HOST, Stack
+from servers.stack import HOST, USER, Stack
 
 VERSION = "8.19.16"
+_ROUNDS = 10_000
 _PREFERRED = (17, 21)  # what this version was made for; newer ones are taken when there is nothing else
 
 
@@ -49,7 +55,9 @@ def _prepare(stack: Stack) -> None:
         "cluster.name": "antiphon", "node.name": "one", "path.data": home / "data", "path.logs": home / "log",
         "network.host": HOST, "http.port": stack.port("elasticsearch"),
         "transport.port": stack.port("elasticsearch-transport"), "discovery.type": "single-node",
-        "xpack.security.enabled": "false", "cluster.routing.allocation.disk.threshold_enabled": "false",
+        "xpack.security.enabled": "true", "xpack.security.enrollment.enabled": "false",
+        "xpack.security.http.ssl.enabled": "false", "xpack.security.transport.ssl.enabled": "false",
+        "cluster.routing.allocation.disk.threshold_enabled": "false",
         "node.store.allow_mmap": "false",
     }  # fmt: skip
     text = "".join(f"{name}: {value}\n" for name, value in settings.items())
@@ -59,8 +67,17 @@ def _prepare(stack: Stack) -> None:
         home / "config/jvm.options",
         f"-Xms{stack.heap}\n-Xmx{stack.heap}\n-XX:+UseSerialGC\n-XX:+ExitOnOutOfMemoryError\n",
     )
+    stack.write(home / "config/users", f"{USER}:{_hashed(stack.password)}\n")
+    stack.write(home / "config/users_roles", f"superuser:{USER}\n")
     shipped = programs(stack.cache) / "config/log4j2.properties"
     stack.write(home / "config/log4j2.properties", shipped.read_text())
+
+
+def _hashed(password: str) -> str:
+    """As Elasticsearch writes it with the algorithm `pbkdf2`: 32 bytes of HMAC-SHA512, and of salt."""
+    salt = os.urandom(32)
+    derived = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS, 32)
+    return f"{{PBKDF2}}{_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(derived).decode()}"
 
 
 def _launch(stack: Stack) -> Launch:
@@ -74,11 +91,12 @@ def _launch(stack: Stack) -> Launch:
 
 def _is_ready(stack: Stack) -> bool:
     at = f"http://{HOST}:{stack.port('elasticsearch')}"
-    return answers(f"{at}/_cluster/health?wait_for_status=yellow&timeout=1s") == 200
+    asked = f"{at}/_cluster/health?wait_for_status=yellow&timeout=1s"
+    return answers(asked, user=USER, password=stack.password) == 200
 
 
 def _variables(stack: Stack) -> Mapping[str, str]:
-    return {"ELASTICSEARCH_URL": f"http://{HOST}:{stack.port('elasticsearch')}"}
+    return {"ELASTICSEARCH_URL": f"http://{USER}:{stack.password}@{HOST}:{stack.port('elasticsearch')}"}
 
 
 ELASTICSEARCH = Server(

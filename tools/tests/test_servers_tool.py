@@ -10,13 +10,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
 from redis.exceptions import TimeoutError as Silent
 from server_stacks import SCRIPT, TestStack, refusal
+from servers.server import answers
 
 from antiphon_common.testing.isolation import make_bucket
+from antiphon_common.testing.servers import Servers
 from antiphon_common.testing.stacks import Run
 
 NewStack = Callable[[], TestStack]
@@ -240,3 +243,17 @@ def test_an_ordinary_user_has_stacks_too(place: Path) -> None:
             assert (home / ".local/state/antiphon-servers").stat().st_mode & 0o077 == 0
     finally:
         assert tool("wipe").returncode == 0
+
+
+def test_elasticsearch_lets_nobody_in_without_the_password(servers: Servers) -> None:
+    """The stack of the whole test run: one more Elasticsearch would take half a minute."""
+    engine = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False)
+    if os.environ.get("ELASTICSEARCH_URL") or (engine and engine.returncode == 0):
+        pytest.skip("this run uses another Elasticsearch than the tool's")
+    at = urlsplit(servers.need("elasticsearch")["ELASTICSEARCH_URL"])
+    address = f"http://{at.hostname}:{at.port}/_cluster/health"
+    assert at.username
+    assert at.password
+    assert answers(address) == 401
+    assert answers(address, user=at.username, password="wrong") == 401
+    assert answers(address, user=at.username, password=at.password) == 200

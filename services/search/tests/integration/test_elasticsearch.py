@@ -197,7 +197,7 @@ async def test_an_engine_that_is_away_is_a_503_within_300_milliseconds_and_heals
     at = urlsplit(elasticsearch_url)
     assert at.hostname
     proxy = await fault_proxy(at.hostname, at.port or 9200)
-    through = elasticsearch_url.replace(at.netloc, f"127.0.0.1:{proxy.port}")
+    through = elasticsearch_url.replace(f"{at.hostname}:{at.port}", f"127.0.0.1:{proxy.port}")
     settings = settings.model_copy(update={"index_url": through, "index_timeout_s": 0.28})
     shelf = make_shelf(settings.model_copy(update={"index_url": elasticsearch_url}))
     async with running(create_app(settings)) as client:
