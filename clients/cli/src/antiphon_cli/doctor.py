@@ -1,18 +1,20 @@
 """`antiphon doctor`: looks at the machine and says what to do."""
 
 import importlib.metadata
+import json
 import platform
 import shutil
 import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 _FREE_BYTES = 2 * 1024**3
+_STACK = "data-server"  # where `make up` keeps its stack unless it is told DATA=
 _CODECS = ("mp3float", "flac", "vorbis", "opus", "aac", "pcm_s16le")
 
 
@@ -27,12 +29,16 @@ class Finding:
 
 
 def examine(*, data: Path, host: str, port: int, server: str) -> Iterator[Finding]:
-    """Look at the versions, the libraries, the disk, the listen port and the server."""
+    """Look at the versions, the libraries, the disk, the listen port, the server and the stack."""
     yield _python()
     yield _sqlite()
     yield _audio()
     yield _writable(data)
     yield _disk(data)
+    stacks = [place for place in dict.fromkeys((data, Path(_STACK))) if (place / "stack.json").exists()]
+    yield from map(_stack, stacks)
+    if data in stacks:
+        return
     running = _server(server)
     yield running or Finding(
         "server", ok=True, found=f"nothing answers at {server}: start it by antiphon run"
@@ -80,6 +86,22 @@ def _disk(data: Path) -> Finding:
     free = shutil.disk_usage(existing).free
     found = f"{free / 1024**3:.1f} GiB free"
     return Finding("disk", free >= _FREE_BYTES, found, "less than 2 GiB: make room, or move --data")
+
+
+def _stack(data: Path) -> Finding:
+    """A platform of many processes, which knows itself where it answers."""
+    try:
+        kept = json.loads((data / "stack.json").read_text("utf-8"))
+        everywhere = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104 - read, not bound
+        host = "localhost" if kept["host"] in everywhere else kept["host"]
+        server = f"http://{f'[{host}]' if ':' in host else host}:{kept['port']}"
+    except OSError as error:
+        advice = "run antiphon doctor as the user who ran make up"
+        return Finding("stack", ok=False, found=f"{data}: {error.strerror}", advice=advice)
+    running = _server(server)
+    if running is None:
+        return Finding("stack", ok=True, found=f"{data}: nothing answers at {server}: start it by make up")
+    return replace(running, name="stack", found=f"{data}: {running.found}", advice=f"make ps DATA={data}")
 
 
 def _port(host: str, port: int) -> Finding:
