@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -31,12 +32,15 @@ class ServerStores:
 
     async def documents(self) -> Mapping[str, tuple[str, int]]:
         parts = urlsplit(self._told("search", "INDEX_URL"))
-        body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "fields": ["kind"]}
+        body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "docvalue_fields": ["kind"]}
         body |= {"version": True, "_source": False}
         async with httpx.AsyncClient(base_url=f"http://{parts.netloc}") as client:
             await client.post(f"{parts.path}/_refresh")
             answer = (await client.post(f"{parts.path}/_search", json=body)).raise_for_status().json()
-        return {hit["_id"]: (hit["fields"]["kind"][0], hit["_version"]) for hit in answer["hits"]["hits"]}
+        return {
+            str(UUID(hex=hit["_id"])): (hit["fields"]["kind"][0], hit["_version"])
+            for hit in answer["hits"]["hits"]
+        }
 
     async def objects(self) -> Mapping[str, str]:
         blobs = open_blobs(self._told("file", "BLOB_URL"))
