@@ -2,9 +2,9 @@
 
 Failure policy: an answer that is not there in time, or an engine that is away, is `Unavailable` within the
 deadline. After five failures in a row questions are refused at once, but for one trial after 0.5 s, then
-1 s, 2 s and so on up to 5 s; the first that succeeds lets all of them through again. A late answer is a
-failure only when the engine does not even answer a ping in that time: what is expensive to answer, or asked
-too often, closes the index to nobody else.
+1 s, 2 s and so on up to 5 s; the first that succeeds lets all of them through again. A late answer is no
+failure but has the engine pinged, and one that leaves this unanswered for four more deadlines has failed
+five times: what is expensive to answer, or asked too often, closes the index to nobody else.
 """
 
 import asyncio
@@ -56,8 +56,10 @@ class Breaker:
 
     async def _look(self) -> None:
         try:
-            await asyncio.wait_for(self._ping(), self._deadline)
-        except (TimeoutError, Unavailable):
+            await asyncio.wait_for(self._ping(), (_THRESHOLD - 1) * self._deadline)
+        except TimeoutError:
+            self._failed(times=_THRESHOLD)
+        except Unavailable:
             self._failed()
         else:
             self._worked()
@@ -72,9 +74,10 @@ class Breaker:
     def _worked(self) -> None:
         self._failures, self._pause = 0, _FIRST_PAUSE
 
-    def _failed(self) -> None:
-        self._failures += 1
-        if self._failures == _THRESHOLD:
+    def _failed(self, times: int = 1) -> None:
+        was_open = self._failures >= _THRESHOLD
+        self._failures += times
+        if self._failures >= _THRESHOLD and not was_open:
             self._next_trial = self._now() + self._pause
 
 
