@@ -66,10 +66,10 @@ check: setup  ## lint, types (of every src and of what operates it), import rule
 # The longest come first (`testpaths`), not what has the most tests, so that no worker is left over with them.
 # Two workers share the cores with what they test, so the demo may take longer to start again than promised.
 unit: setup  ## every test but those of the next two, in parallel; K= selects by name
-	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests-e2e/faults $(if $(K),-k "$(K)")
+	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests-e2e/faults $(if $(K),-k "$(K)")
 
 postgres: setup  ## the services' tests once more, on Postgres
-	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(wildcard services/*/tests/integration services/*/tests/api)
+	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(wildcard services/*/tests/integration services/*/tests/api)
 
 # One after the other: they measure answers while they break things.
 faults: setup  ## what is promised while servers and processes are down, killed, rolled

@@ -36,6 +36,7 @@ class Answers:
 
     reading: httpx.Response
     own_reading: httpx.Response
+    profile: httpx.Response
     login: httpx.Response
     refresh: httpx.Response
     like: httpx.Response
@@ -127,6 +128,7 @@ async def ask(scene: Scene) -> Answers:
     got = await asyncio.gather(
         timed("reading", "GET", f"/api/tracks/{track}"),
         timed("own_reading", "GET", "/api/me/tracks"),
+        timed("profile", "GET", "/api/me"),
         timed("login", "POST", "/api/auth/login", json=login),
         timed("refresh", "POST", "/api/auth/refresh", json={"refresh_token": ada.refresh}),
         timed("like", "PUT", f"/api/me/tracks/{track}"),
@@ -148,7 +150,7 @@ async def ask(scene: Scene) -> Answers:
 
 
 ALL_WELL = {
-    "reading": 200, "own_reading": 200, "login": 200, "refresh": 200, "like": 204, "playlist": 201,
+    "reading": 200, "own_reading": 200, "profile": 200, "login": 200, "refresh": 200, "like": 204, "playlist": 201,
     "upload": 202, "stream": 206, "search": 200,
 }  # fmt: skip
 
@@ -195,18 +197,21 @@ async def test_without_postgres_nothing_pretends_to_be_written(scene: Scene, how
     assert found.pop("reading") in (200, 503), "cached, or not to be had"
     assert found.pop("search") in (200, 503), "search's own database is away, too"
     assert found == {
-        "own_reading": 503, "login": 503, "refresh": 503, "like": 503, "playlist": 503, "upload": 503,
+        "own_reading": 503, "profile": 503, "login": 503, "refresh": 503, "like": 503, "playlist": 503, "upload": 503,
         "stream": 206,
     }  # fmt: skip
     await well_again(scene)
 
 
-NEEDED_BY = {
+NEEDED_BY: dict[str, set[str]] = {
     "auth": {"login", "refresh"},
     "catalog": {"reading"},
     "file": {"upload"},
     "library": {"like", "own_reading"},
     "playlist": {"playlist"},
+    "search": {"search"},
+    "stream": set(),  # what is signed plays on
+    "user": {"profile"},
 }
 
 
@@ -227,13 +232,13 @@ async def without_database(scene: Scene, role: str) -> AsyncIterator[None]:
     """The service's role may not log in, and is thrown out."""
     administrator = await asyncpg.connect(scene.platform.variables["POSTGRES_URL"].replace("+asyncpg", ""))
     try:
-        await administrator.execute(f"ALTER ROLE {role} NOLOGIN")
+        await administrator.execute(f'ALTER ROLE "{role}" NOLOGIN')
         await administrator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
         )
         yield
     finally:
-        await administrator.execute(f"ALTER ROLE {role} LOGIN")
+        await administrator.execute(f'ALTER ROLE "{role}" LOGIN')
         await administrator.close()
 
 
