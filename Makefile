@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit postgres faults e2e chaos bench servers servers-down env lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit postgres killing faults e2e chaos bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -11,6 +11,12 @@ BIN := .venv/bin
 STACK = $(BIN)/python tools/stack --data "$(or $(DATA),data-server)"
 MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
 K ?=
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+# What breaks real servers, or has several processes on them, runs on Postgres only; what has no database, only once.
+ON_SERVERS := $(addprefix services/,file/tests/integration/test_instances.py stream/tests/integration/test_far_store.py \
+	$(addprefix search/tests/integration/test_,broken_elasticsearch.py elasticsearch.py reindexing.py two_instances.py))
+NO_DATABASE := $(addprefix services/,file/tests/integration/test_pictures.py file/tests/integration/test_reader.py \
+	stream/tests/integration/test_blocks.py)
 $(if $(filter-out embedded server,$(PROFILE)),$(error PROFILE=$(PROFILE): there are embedded and server))
 
 help:  ## list the targets
@@ -52,8 +58,11 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
-# `make faults` is not part of it yet: with it the whole run takes longer than 25 minutes on two cores.
-test: setup check unit postgres  ## everything that must hold: lint, types, import rules, shape, every test but make faults
+# Killing everything at random takes long and little of the processors, so it goes on beside the rest.
+test: setup check  ## everything that must hold: lint, types, import rules, shape, every test
+	@$(MAKE) --no-print-directory -j 2 unit killing
+	@$(MAKE) --no-print-directory postgres
+	@$(MAKE) --no-print-directory faults
 
 # Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
 check: setup  ## lint, types (of every src and of what operates it), import rules and shape
@@ -65,15 +74,20 @@ check: setup  ## lint, types (of every src and of what operates it), import rule
 
 # The longest come first (`testpaths`), not what has the most tests, so that no worker is left over with them.
 # Two workers share the cores with what they test, so the demo may take longer to start again than promised.
-unit: setup  ## every test but those of the next two, in parallel; K= selects by name
-	@DEMO_SECONDS=$${DEMO_SECONDS:-10} $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests-e2e/faults $(if $(K),-k "$(K)")
+unit: setup  ## every test but those of the next three, in parallel; K= selects by name
+	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest $(TWO) \
+		--ignore tests-e2e/faults $(ON_SERVERS:%=--ignore %) $(if $(K),-k "$(K)")
 
-postgres: setup  ## the services' tests once more, on Postgres
-	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(wildcard services/*/tests/integration services/*/tests/api)
+postgres: setup  ## the services' tests once more, on Postgres (search's on Elasticsearch), and those that are of servers anyway
+	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest $(TWO) $(NO_DATABASE:%=--ignore %) \
+		$(wildcard services/*/tests/integration services/*/tests/api)
+
+killing: setup  ## a short `make chaos`
+	@$(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py
 
 # One after the other: they measure answers while they break things.
-faults: setup  ## what is promised while servers and processes are down, killed, rolled
-	@$(BIN)/python -m pytest tests-e2e/faults
+faults: setup  ## what is promised while servers and processes are down, ended and started again
+	@$(BIN)/python -m pytest tests-e2e/faults --ignore tests-e2e/faults/test_chaos.py
 
 e2e: setup  ## only the journeys through the gateway, on both profiles
 	@$(BIN)/python -m pytest tests-e2e --ignore tests-e2e/faults

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+_PARENT = os.getppid()
 _PR_SET_PDEATHSIG = 1
 _EDGE = "nginx"
 NOBODY_ELSE = "-"
@@ -102,6 +103,8 @@ def _end_with_parent(number: signal.Signals) -> None:
     # After a change of account, which would undo it; an exec keeps it.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != _PARENT:
+        sys.exit("the supervisor ended meanwhile")
 
 
 def command(*words: object) -> list[str]:

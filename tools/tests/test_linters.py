@@ -54,11 +54,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def modules_of(source: str) -> tuple[str, ...]:
-    """The modules and packages right below a real package, so that the empty house has what the rules name."""
-    found = (ROOT / source).iterdir()
-    return tuple(
-        sorted(path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").exists())
-    )
+    """The modules of a real package, so that the empty house has what the rules name."""
+    package = ROOT / source
+    return tuple(sorted(str(path.relative_to(package).with_suffix("")) for path in package.rglob("*.py")))
 
 
 COMMON = modules_of("libs/common/src/antiphon_common")
@@ -99,7 +97,7 @@ def empty_house(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     for package, modules in packages.items():
         for name in ("__init__", *modules):
             path = house / package / f"{name}.py"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     return house
 
@@ -113,7 +111,7 @@ def lint_imports(root: Path, house: Path) -> tuple[int, str]:
 def test_an_empty_house_keeps_every_import_rule(root: Path, empty_house: Path) -> None:
     code, said = lint_imports(root, empty_house)
     assert code == 0, said
-    assert "5 kept, 0 broken" in said
+    assert "6 kept, 0 broken" in said
 
 
 IMPORTS = {
@@ -121,8 +119,9 @@ IMPORTS = {
     "a service imports the gateway": {"antiphon_user/app.py": "import antiphon_gateway.app"},
     "a service imports the composition": {"antiphon_user/app.py": "import antiphon_embedded.platform"},
     "a contract imports a service": {"antiphon_contracts/event.py": "import antiphon_user.domain"},
-    "common imports a contract": {"antiphon_common/bus.py": "import antiphon_contracts.event"},
+    "common imports a contract": {"antiphon_common/bus/__init__.py": "import antiphon_contracts.event"},
     "the composition imports the client": {"antiphon_embedded/platform.py": "import antiphon_cli.main"},
+    "an adapter knows another": {"antiphon_common/blobs/memory.py": "import antiphon_common.cache.memory"},
     "a file of another name": {"antiphon_user/helpers.py": ""},
     "a file of another name in common": {"antiphon_common/helpers.py": ""},
     "the gateway upside down": {"antiphon_gateway/policy.py": "import antiphon_gateway.app"},

@@ -1,5 +1,6 @@
 """A search service with its own database and index, for the tests of this folder."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -28,8 +29,11 @@ from antiphon_search.repository import unit_of_work
 from antiphon_search.settings import Settings
 from antiphon_search.tables import DocumentRow
 
+# Both, unless a run is of one profile.
+ENGINES = {"embedded": ["tantivy"], "server": ["elasticsearch"]}
 
-@pytest.fixture(params=["tantivy", "elasticsearch"])
+
+@pytest.fixture(params=ENGINES.get(os.environ.get("ANTIPHON_TEST_PROFILE", ""), ["tantivy", "elasticsearch"]))
 def index_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An unused index of every engine, for tests of what all of them promise."""
     if request.param == "elasticsearch":

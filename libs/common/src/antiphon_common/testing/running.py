@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
+from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
@@ -69,7 +70,8 @@ class Recorder:
 
     async def __aenter__(self) -> Self:
         await self._bus.start()
-        await self._bus.consume("recorder", sorted(self._types), self._note)
+        # A name of its own: several of one name would share the messages.
+        await self._bus.consume(f"recorder-{uuid4().hex}", sorted(self._types), self._note)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from http.client import HTTPException
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
 from uuid import UUID
 
-import aiohttp
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -37,6 +37,8 @@ LEEWAY_SECONDS = 30
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_LIFETIME_SECONDS = 15 * 60
 _MAX_CACHED = 10_000
+_FETCH_SECONDS = 3.0
+_LONGEST_JWKS = 64 * 1024
 _CLAIMS = ("iss", "aud", "sub", "sid", "roles", "amr", "auth_time", "iat", "exp", "jti")
 # Times are checked by us: the library accepts floats and numbers in strings.
 _DECODING: Options = {"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False}
@@ -91,7 +93,7 @@ class JwksClient:
         self._tried = time.monotonic()
         try:
             keys = parse_jwks(orjson.loads(await self._read()))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        except (HTTPException, TimeoutError, OSError, ValueError):
             return
         if keys:
             self._keys = keys
@@ -100,18 +102,20 @@ class JwksClient:
     async def _read(self) -> bytes:
         *others, last = self._urls
         for url in others:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                return await self._read_from(url)
-        return await self._read_from(last)
+            with contextlib.suppress(HTTPException, TimeoutError, OSError):
+                return await _read_from(url)
+        return await _read_from(last)
 
-    async def _read_from(self, url: str) -> bytes:
-        parts = urlsplit(url)
-        if parts.scheme == "file":
-            return await asyncio.to_thread(Path(parts.path).read_bytes)
-        timeout = aiohttp.ClientTimeout(total=3)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
-            answer.raise_for_status()
-            return await answer.read()
+
+async def _read_from(url: str) -> bytes:
+    # In a thread, by the standard library: a client for some thousand bytes every five minutes would be the
+    # largest thing in most processes.
+    def read() -> bytes:
+        with build_opener(ProxyHandler({})).open(url, timeout=_FETCH_SECONDS) as answer:
+            content: bytes = answer.read(_LONGEST_JWKS)
+            return content
+
+    return await asyncio.wait_for(asyncio.to_thread(read), _FETCH_SECONDS)
 
 
 def _is_address(url: str) -> bool:

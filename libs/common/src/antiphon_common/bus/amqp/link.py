@@ -155,6 +155,8 @@ class Link:
                 await connection.connect()
             except BaseException:
                 transport.cut()
+                # Or it does so in a task of its own when it is collected, perhaps after the loop's end.
+                await connection.close()
                 raise
             self._connection = connection
             return connection
