@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit postgres killing faults e2e chaos bench servers servers-down env lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test check unit postgres killing outages faults e2e chaos bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -15,6 +15,7 @@ TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # What breaks real servers, or has several processes on them, runs on Postgres only; what has no database, only once.
 ON_SERVERS := $(addprefix services/,file/tests/integration/test_instances.py stream/tests/integration/test_far_store.py \
 	$(addprefix search/tests/integration/test_,broken_elasticsearch.py elasticsearch.py reindexing.py two_instances.py))
+FAULTS := tests-e2e/faults
 NO_DATABASE := $(addprefix services/,file/tests/integration/test_pictures.py file/tests/integration/test_reader.py \
 	stream/tests/integration/test_blocks.py)
 $(if $(filter-out embedded server,$(PROFILE)),$(error PROFILE=$(PROFILE): there are embedded and server))
@@ -59,10 +60,10 @@ restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
 # Killing everything at random takes long and little of the processors, so it goes on beside the rest.
-test: setup check  ## everything that must hold: lint, types, import rules, shape, every test
+test: setup check  ## everything that must hold: lint, types, import rules, shape, every test but two of each of `make faults`
 	@$(MAKE) --no-print-directory -j 2 unit killing
 	@$(MAKE) --no-print-directory postgres
-	@$(MAKE) --no-print-directory faults
+	@$(MAKE) --no-print-directory outages
 
 # Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
 check: setup  ## lint, types (of every src and of what operates it), import rules and shape
@@ -76,24 +77,26 @@ check: setup  ## lint, types (of every src and of what operates it), import rule
 # Two workers share the cores with what they test, so the demo may take longer to start again than promised.
 unit: setup  ## every test but those of the next three, in parallel; K= selects by name
 	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest $(TWO) \
-		--ignore tests-e2e/faults $(ON_SERVERS:%=--ignore %) $(if $(K),-k "$(K)")
+		--ignore $(FAULTS) $(ON_SERVERS:%=--ignore %) $(if $(K),-k "$(K)")
 
 postgres: setup  ## the services' tests once more, on Postgres (search's on Elasticsearch), and those that are of servers anyway
 	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest $(TWO) $(NO_DATABASE:%=--ignore %) \
 		$(wildcard services/*/tests/integration services/*/tests/api)
 
 killing: setup  ## a short `make chaos`
-	@$(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py
+	@$(BIN)/python -m pytest -s $(FAULTS)/test_chaos.py
 
-# One after the other: they measure answers while they break things.
-faults: setup  ## what is promised while servers and processes are down, ended and started again
-	@$(BIN)/python -m pytest tests-e2e/faults --ignore tests-e2e/faults/test_chaos.py
+outages: setup  ## what is promised while a server or a service is down or frozen
+	@$(BIN)/python -m pytest $(FAULTS) --ignore $(FAULTS)/test_chaos.py --ignore $(FAULTS)/test_instances.py
+
+faults: killing outages  ## these two, and two of each process: rolled under load, started in any order (4 minutes more)
+	@$(BIN)/python -m pytest $(FAULTS)/test_instances.py
 
 e2e: setup  ## only the journeys through the gateway, on both profiles
-	@$(BIN)/python -m pytest tests-e2e --ignore tests-e2e/faults
+	@$(BIN)/python -m pytest tests-e2e --ignore $(FAULTS)
 
 chaos: setup  ## kill everything, again and again, while people use it; SEED=, MINUTES= (10)
-	@SEED=$(SEED) MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests-e2e/faults/test_chaos.py
+	@SEED=$(SEED) MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s $(FAULTS)/test_chaos.py
 
 bench: setup  ## measure the figures of docs/performance.md; PROFILE=server: on real servers; ONLY= selects one
 	@$(if $(filter server,$(PROFILE)),$(PYTHON) tools/servers install)

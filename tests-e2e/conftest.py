@@ -44,11 +44,16 @@ def url_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def url_server(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A platform on real servers for all workers."""
+def server_programs(servers: Servers) -> None:
+    """What a platform on real servers is started from; without it such tests are skipped, or fail in CI."""
     for program in ("psql", "rabbitmq-server"):
         if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
             servers.give_up("platform", f"{program} is not installed; `make servers` installs it")
+
+
+@pytest.fixture(scope="session")
+def url_server(server_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A platform on real servers for all workers."""
     base = tmp_path_factory.getbasetemp()
     # A worker's directory is below that of the run.
     with shared_platform(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as platform:

@@ -116,7 +116,9 @@ async def working(*tasks: Coroutine[Any, Any, None]) -> AsyncIterator[list[async
 
 
 @pytest.mark.timeout(int(MINUTES * 60) + 300)
-async def test_everything_killed_twice_loses_nothing(tmp_path: Path, free_block: int) -> None:
+async def test_everything_killed_twice_loses_nothing(
+    server_programs: None, tmp_path: Path, free_block: int
+) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**9))
     print(f"seed {seed}")  # noqa: T201 - pytest shows it when the test fails
     history = History.at(tmp_path / "history.jsonl")

@@ -32,7 +32,7 @@ ROLLED = (os.environ.get("ROLL") or ",".join(PROCESSES)).split(",")
 
 
 @pytest.fixture(scope="module")
-def platform() -> Iterator[ServerPlatform]:
+def platform(server_programs: None) -> Iterator[ServerPlatform]:
     """A platform with two of each, and a low limit for searches."""
     rates = json.dumps({**json.loads(GENEROUS), "search": f"{ALLOWED}/60"})
     overrides = {"GATEWAY_RATES": rates, "SEARCH_INDEX_TIMEOUT_S": "5"}

@@ -63,7 +63,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def platform() -> Iterator[ServerPlatform]:
+def platform(server_programs: None) -> Iterator[ServerPlatform]:
     with ServerPlatform(port=first_free_block()) as running:
         yield running
 
