@@ -13,7 +13,7 @@ from e2e_support.people import Person
 from e2e_support.platform import PlatformProcess
 from e2e_support.sharing import shared_platform
 
-from antiphon_common.testing.servers import Servers
+from antiphon_common.testing.servers import are_required, not_tested
 
 GIVEN = os.environ.get("ANTIPHON_E2E_URL")
 PROFILES = ["given"] if GIVEN else (os.environ.get("PROFILES") or "embedded,server").split(",")
@@ -44,11 +44,13 @@ def url_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def server_programs(servers: Servers) -> None:
+def server_programs() -> None:
     """What a platform on real servers is started from; without it such tests are skipped, or fail in CI."""
     for program in ("psql", "rabbitmq-server"):
         if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
-            servers.give_up("platform", f"{program} is not installed; `make servers` installs it")
+            not_tested(
+                f"platform ({program} is not installed; `make servers` installs it)", required=are_required()
+            )
 
 
 @pytest.fixture(scope="session")
