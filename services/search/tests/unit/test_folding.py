@@ -1,6 +1,7 @@
 """One spelling for everything that a person may type for the same sound."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -111,3 +112,17 @@ def test_popularity_moves_in_steps_and_never_backwards() -> None:
     assert len(set(values)) < 60
     assert popularity(plays=-5, likes=-5) == 0
     assert popularity(plays=0, likes=1) > popularity(plays=1, likes=0)
+
+
+@given(
+    st.text(st.characters(max_codepoint=127), max_size=60).filter(lambda text: any(map(str.isalnum, text)))
+)
+def test_plain_text_is_cut_like_any_other(text: str) -> None:
+    foreign = words("\u00e9 " + text)[1:]
+    moved = [
+        replace(
+            word, start=word.start - 2, end=word.end - 2, places=tuple(place - 2 for place in word.places)
+        )
+        for word in foreign
+    ]
+    assert list(words(text)) == moved

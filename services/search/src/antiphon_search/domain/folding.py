@@ -45,14 +45,14 @@ class Cluster:
     unspaced: bool
 
 
-def clusters(text: str) -> Iterator[Cluster]:
-    """The text cut into clusters, none left out."""
+def clusters(text: str, *, offset: int = 0) -> Iterator[Cluster]:
+    """The text cut into clusters, none left out. It begins at `offset` of the original."""
     start = 0
     while start < len(text):
         end = start + 1
         while end < len(text) and _continues(text[end]):
             end += 1
-        yield _fold_cluster(text[start:end], start)
+        yield _fold_cluster(text[start:end], offset + start)
         start = end
 
 

@@ -52,7 +52,8 @@ def did_you_mean(query: Query, texts: Sequence[str]) -> str | None:
 
 def distance(a: str, b: str, *, limit: int) -> int | None:
     """Edits from `a` to `b` if within `limit`: insert, delete, replace, swap (optimal string alignment)."""
-    if abs(len(a) - len(b)) > limit:
+    # An edit adds and removes a letter at most, which tells most words apart at once.
+    if abs(len(a) - len(b)) > limit or len(set(a) ^ set(b)) > 2 * limit:
         return None
     before: list[int] = []
     previous = list(range(len(b) + 1))
@@ -86,9 +87,13 @@ def _spans(wanted: QueryWord, word: Word) -> list[Span]:
         return [Span(word.start, word.end)]
     if wanted.begun and word.folded.startswith(wanted.folded):
         return [_part(word, 0, len(wanted.folded))]
-    if wanted.folded in word.parts or distance(wanted.folded, word.folded, limit=wanted.typos) is not None:
+    if wanted.folded in word.parts or _is_misspelt(wanted, word):
         return [Span(word.start, word.end)]
     return []
+
+
+def _is_misspelt(wanted: QueryWord, word: Word) -> bool:
+    return wanted.typos > 0 and distance(wanted.folded, word.folded, limit=wanted.typos) is not None
 
 
 def _run_in(run: str, word: Word) -> list[Span]:

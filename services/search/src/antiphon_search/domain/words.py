@@ -16,6 +16,8 @@ _APOSTROPHES = frozenset("'’‘ʼʻ`´＇′")
 _BREAKS = frozenset(',;:()[]{}"“”„«»…|—?¿¡~〜、。・「」『』【】（）！？：；，．<>=')
 _LOOKALIKES = {"$": "s", "!": "i", "@": "a", "€": "e", "£": "l", "я": "r", "и": "n"}
 _AND = frozenset("&+＆＋")
+# What `_chunks` makes of ASCII: control characters are not printable, so they end a word as well.
+_ASCII_CHUNK = re.compile(r"""[^\x00-\x20\x7f,;:()\[\]{}"|?~<>=]+""")
 _LONGEST_WORD = 64
 _MOST_WORDS = 120
 
@@ -46,8 +48,8 @@ class Word:
 def words(text: str) -> tuple[Word, ...]:
     """The words of `text` in order, at most 120. A text of signs only (`÷`, `!!!`) is a word of signs."""
     found: list[Word] = []
-    for chunk in _chunks(text):
-        found.extend(_words_of_chunk(chunk))
+    for some in _ascii_words(text) if text.isascii() else map(_words_of_chunk, _chunks(text)):
+        found.extend(some)
         if len(found) >= _MOST_WORDS:
             break
     if not found:
@@ -71,6 +73,18 @@ def initials(folded: list[str]) -> Iterator[tuple[int, int, str]]:
         if last - first >= 3:
             yield first, last, "".join(folded[first:last])
         first = max(last, first + 1)
+
+
+def _ascii_words(text: str) -> Iterator[Iterable[Word]]:
+    # Every title that is shown comes by here, and nearly all words are plain: a cluster a letter is too dear.
+    for match in _ASCII_CHUNK.finditer(text):
+        start, end = match.span()
+        written = match[0]
+        if written.isalnum():
+            plain = written[:_LONGEST_WORD].lower()
+            yield [Word(plain, plain, start, end, tuple(range(start, start + len(plain))))]
+        else:
+            yield _words_of_chunk(list(clusters(written, offset=start)))
 
 
 def _chunks(text: str) -> Iterator[list[Cluster]]:
