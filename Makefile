@@ -11,7 +11,7 @@ BIN := .venv/bin
 STACK = $(BIN)/python tools/stack --data "$(or $(DATA),data-server)"
 MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
 K ?=
-TWO := -n 2 --dist loadfile --no-loadscope-reorder
+PARALLEL := --dist loadfile --no-loadscope-reorder
 # What breaks real servers, or has several processes on them, runs on Postgres only; what has no database, only once.
 ON_SERVERS := $(addprefix services/,file/tests/integration/test_instances.py stream/tests/integration/test_far_store.py \
 	$(addprefix search/tests/integration/test_,broken_elasticsearch.py elasticsearch.py reindexing.py two_instances.py))
@@ -59,10 +59,10 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
-# Killing everything at random takes long and little of the processors, so it goes on beside the rest.
+# Killing everything at random takes long and little of the processors, so it goes on beside other tests.
 test: setup check  ## everything that must hold: lint, types, import rules, shape, every test but two of each of `make faults`
-	@$(MAKE) --no-print-directory -j 2 unit killing
-	@$(MAKE) --no-print-directory postgres
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory -j 2 postgres killing
 	@$(MAKE) --no-print-directory outages
 
 # Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
@@ -74,13 +74,13 @@ check: setup  ## lint, types (of every src and of what operates it), import rule
 	@$(BIN)/python tools/check_shape.py
 
 # The longest come first (`testpaths`), not what has the most tests, so that no worker is left over with them.
-# Two workers share the cores with what they test, so the demo may take longer to start again than promised.
+# Three workers for two cores, because many tests wait; so the demo may take longer to start again than promised.
 unit: setup  ## every test but those of the next three, in parallel; K= selects by name
-	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest $(TWO) \
+	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest -n 3 $(PARALLEL) \
 		--ignore $(FAULTS) $(ON_SERVERS:%=--ignore %) $(if $(K),-k "$(K)")
 
 postgres: setup  ## the services' tests once more, on Postgres (search's on Elasticsearch), and those that are of servers anyway
-	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest $(TWO) $(NO_DATABASE:%=--ignore %) \
+	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 2 $(PARALLEL) $(NO_DATABASE:%=--ignore %) \
 		$(wildcard services/*/tests/integration services/*/tests/api)
 
 killing: setup  ## a short `make chaos`
