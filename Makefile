@@ -16,6 +16,8 @@ PARALLEL := --dist loadfile --no-loadscope-reorder
 ON_SERVERS := $(addprefix services/,file/tests/integration/test_instances.py stream/tests/integration/test_far_store.py \
 	$(addprefix search/tests/integration/test_,broken_elasticsearch.py elasticsearch.py reindexing.py two_instances.py))
 FAULTS := tests-e2e/faults
+# `make e2e` tests the contract on real servers, too.
+CONTRACT_TWICE := $(addprefix --deselect "tests-e2e/test_contract.py::test_the_api_keeps_its_contract_with_,strangers[server" users[server")
 NO_DATABASE := $(addprefix services/,file/tests/integration/test_pictures.py file/tests/integration/test_reader.py \
 	stream/tests/integration/test_blocks.py)
 $(if $(filter-out embedded server,$(PROFILE)),$(error PROFILE=$(PROFILE): there are embedded and server))
@@ -60,10 +62,9 @@ restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
 # Killing everything at random takes long and little of the processors, so it goes on beside other tests.
-test: setup check  ## everything that must hold: lint, types, import rules, shape, every test but two of each of `make faults`
+test: setup check  ## all that fits into 25 minutes on two cores: lint, types, import rules, shape, every test but the rest of `make faults`
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory -j 2 postgres killing
-	@$(MAKE) --no-print-directory outages
 
 # Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
 check: setup  ## lint, types (of every src and of what operates it), import rules and shape
@@ -77,19 +78,19 @@ check: setup  ## lint, types (of every src and of what operates it), import rule
 # Three workers for two cores, because many tests wait; so the demo may take longer to start again than promised.
 unit: setup  ## every test but those of the next three, in parallel; K= selects by name
 	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest -n 3 $(PARALLEL) \
-		--ignore $(FAULTS) $(ON_SERVERS:%=--ignore %) $(if $(K),-k "$(K)")
+		--ignore $(FAULTS) $(ON_SERVERS:%=--ignore %) $(CONTRACT_TWICE) $(if $(K),-k "$(K)")
 
 postgres: setup  ## the services' tests once more, on Postgres (search's on Elasticsearch), and those that are of servers anyway
 	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 2 $(PARALLEL) $(NO_DATABASE:%=--ignore %) \
 		$(wildcard services/*/tests/integration services/*/tests/api)
 
-killing: setup  ## a short `make chaos`
-	@$(BIN)/python -m pytest -s $(FAULTS)/test_chaos.py
+killing: setup  ## a short `make chaos`, and the tests of its checker
+	@$(BIN)/python -m pytest -s $(FAULTS)/test_checker.py $(FAULTS)/test_chaos.py
 
 outages: setup  ## what is promised while a server or a service is down or frozen
 	@$(BIN)/python -m pytest $(FAULTS) --ignore $(FAULTS)/test_chaos.py --ignore $(FAULTS)/test_instances.py
 
-faults: killing outages  ## these two, and two of each process: rolled under load, started in any order (4 minutes more)
+faults: killing outages  ## these two, and two of each process: rolled under load, started in any order (12 minutes)
 	@$(BIN)/python -m pytest $(FAULTS)/test_instances.py
 
 e2e: setup  ## only the journeys through the gateway, on both profiles

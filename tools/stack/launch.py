@@ -101,6 +101,8 @@ def _look(pid: int) -> tuple[str, str, int, int] | None:
 
 def _end_with_parent(number: signal.Signals) -> None:
     # After a change of account, which would undo it; an exec keeps it.
+    # Whoever was started in the background may have it ignored, and that would be inherited.
+    signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != _PARENT:
