@@ -194,6 +194,8 @@ async def test_a_client_that_stops_reading_is_let_go(new_site, tmp_path) -> None
         watch = asyncio.create_task(gone(seen))
         while not watch.done():
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            # To somebody who is gone the server sends at once, and nobody else would have a turn.
+            await asyncio.sleep(0)
         ended.set()
 
     async def gone(seen) -> None:
