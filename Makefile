@@ -61,10 +61,8 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
-# Killing everything at random takes long and little of the processors, so it goes on beside other tests.
-test: setup check  ## all that fits into 25 minutes on two cores: lint, types, import rules, shape, every test but the rest of `make faults`
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory -j 2 postgres killing
+# All that fits into 25 minutes on two cores.
+test: setup check unit postgres  ## what must hold: lint, types, import rules, shape, every test but those of `make faults`
 
 # Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
 check: setup  ## lint, types (of every src and of what operates it), import rules and shape

@@ -71,7 +71,7 @@ def exit_faults(platform: ServerPlatform, hits: Counter[str]) -> list[Fault]:
     def fault(moment: str, service: str) -> Fault:
         async def strike() -> None:
             # Others may do all there is to do for a while, so it is tried again.
-            for _ in range(3):
+            for _ in range(4):
                 if await ended_there():
                     hits[moment] += 1
                     return
@@ -81,7 +81,7 @@ def exit_faults(platform: ServerPlatform, hits: Counter[str]) -> list[Fault]:
                 **os.environ, **platform.environment(service), f"{service.upper()}_PORT": "0",
                 f"{service.upper()}_METRICS_PORT": "0", "PYTHONPATH": str(ROOT / "tests-e2e"),
             }  # fmt: skip
-            command = [sys.executable, "-m", "faults.exits", moment, service, "2"]
+            command = [sys.executable, "-m", "faults.exits", moment, service, "1"]
             log = (platform.data / f"exits-{moment}.log").open("a")
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
             code = None
