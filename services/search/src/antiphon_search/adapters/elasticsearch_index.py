@@ -26,8 +26,7 @@ _SEARCH_TIMEOUT = "500ms"
 _NEEDED = (
     "timed_out,aggregations.kinds.sum_other_doc_count,hits.total.value,hits.hits._id,hits.hits._score,hits.hits.fields,"
     "aggregations.kinds.buckets.key,aggregations.kinds.buckets.doc_count,"
-    "aggregations.kinds.buckets.best.hits.hits._id,aggregations.kinds.buckets.best.hits.hits._score,"
-    "suggest.*.options.text"
+    "aggregations.kinds.buckets.best.hits.hits._id,aggregations.kinds.buckets.best.hits.hits._score"
 )
 
 
@@ -90,11 +89,8 @@ class ElasticsearchIndex:
         nothing = Found({kind: Group((), 0) for kind in request.kinds}, "strict")
         if not request.query.words:
             return nothing
-        near: Mapping[str, queries.Near] = {}
         for mode in MODES:
-            if mode == "typos":
-                near = await self._near(request.query, queries.spellings(request.query))
-            words = queries.words_query(request.query, mode, near=near)
+            words = queries.words_query(request.query, mode)
             if words is None:
                 continue
             groups = await self._groups(words, request)
@@ -105,11 +101,8 @@ class ElasticsearchIndex:
     async def suggest(self, query: Query, filters: Filters, *, limit: int) -> tuple[Hit, ...]:
         if not query.words:
             return ()
-        near: Mapping[str, queries.Near] = {}
         for mode in MODES[:2]:
-            if mode == "typos":
-                near = await self._near(query, queries.spellings(query, fields=("title",)))
-            words = queries.words_query(query, mode, near=near, fields=("title",))
+            words = queries.words_query(query, mode, fields=("title",))
             if words is None:
                 continue
             ranked = queries.ranked(words, filters, KINDS)
@@ -122,9 +115,6 @@ class ElasticsearchIndex:
         chosen: dict[str, Any] = {"term": {"kind": kind}} if kind else {"exists": {"field": "kind"}}
         answer = await self._ask({"query": chosen, "size": 0, "track_total_hits": True})
         return int(answer["hits"]["total"]["value"])
-
-    async def _near(self, query: Query, question: queries.Body | None) -> Mapping[str, queries.Near]:
-        return queries.near_of(await self._ask(question), query) if question else {}
 
     async def _groups(self, words: queries.Body, request: SearchRequest) -> dict[Kind, Group]:
         ranked = queries.ranked(words, request.filters, request.kinds)

@@ -1,13 +1,11 @@
 """Builds Elasticsearch's query objects from our own query: no text of a user is ever parsed by the engine.
 
 Every clause has a constant score (see the worths in `domain.asking`), as with the embedded engine, so both
-rank alike and a ranking can be explained by hand. A misspelt word costs the most, so its spellings are
-looked up once (`spellings`), and the clauses of all fields name those.
+rank alike and a ranking can be explained by hand.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,55 +14,18 @@ from antiphon_search.domain import KINDS, Filters, Group, Hit, Kind, Mode, genre
 from antiphon_search.domain import Query as TypedQuery
 from antiphon_search.domain import asking as worth
 from antiphon_search.domain.asking import QueryWord
-from antiphon_search.domain.matching import distance
 
 Body = dict[str, Any]
 
 _LOOSE_SHARE = 0.6
 _LOOSE_FROM = 3
 _MOST_SPELLINGS = 50
-_ANY_FREQUENCY = 1_000_000_000  # otherwise what is written often is taken to be right
 _ORDER = [{"_score": "desc"}, {"number": "asc"}]
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
-    """What the index has that is nearly a word: whole words with their distance, and beginnings."""
-
-    whole: Mapping[str, int]
-    begun: Sequence[str]
-
-
-def spellings(query: TypedQuery, *, fields: Sequence[str] = FIELDS) -> Body | None:
-    """A question for what is written nearly like the query's words; none when no typo is forgiven."""
-    everywhere = fields == FIELDS
-    asked: Body = {}
-    for place, word in enumerate(query.words):
-        if word.typos:
-            asked[f"{place}"] = _near("any" if everywhere else "title_all", word)
-        if word.typos and word.begun:
-            asked[f"{place} begun"] = _near("any_begun" if everywhere else "title_begun", word)
-    return {"suggest": asked, "size": 0} if asked else None
-
-
-def near_of(answer: Mapping[str, Any], query: TypedQuery) -> Mapping[str, Near]:
-    """The answer to `spellings`, by the word."""
-    found = {
-        name: [option["text"] for one in entries for option in one.get("options", ())]
-        for name, entries in answer.get("suggest", {}).items()
-    }
-    near = {}
-    for place, word in enumerate(query.words):
-        whole = {text: distance(word.folded, text, limit=2) or 0 for text in found.get(f"{place}", ())}
-        near[word.folded] = Near(whole, found.get(f"{place} begun", ()))
-    return near
-
-
-def words_query(
-    query: TypedQuery, mode: Mode, *, near: Mapping[str, Near], fields: Sequence[str] = FIELDS
-) -> Body | None:
+def words_query(query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS) -> Body | None:
     """All words of the query, read in this mode; none when the mode would find nothing that others do not."""
-    clauses = [(word, _word(word, fields, near=None if mode == "strict" else near)) for word in query.words]
+    clauses = [(word, _word(word, fields, typos=mode != "strict")) for word in query.words]
     demanded = [clause for word, clause in clauses if not word.optional]
     helping = [clause for word, clause in clauses if word.optional]
     if mode == "loose":
@@ -125,16 +86,16 @@ def hits_of(answer: Mapping[str, Any]) -> tuple[Hit, ...]:
     return tuple(Hit(UUID(hex=one["_id"]), one["fields"]["kind"][0], one["_score"]) for one in found)
 
 
-def _word(word: QueryWord, fields: Sequence[str], *, near: Mapping[str, Near] | None) -> Body:
+def _word(word: QueryWord, fields: Sequence[str], *, typos: bool) -> Body:
     clauses: list[Body] = []
     for field in fields:
         share = worth.FIELD_SHARE[field]
         clauses += [_worth(query, score * share) for query, score in _as_written(word, field)]
     if word.begun:
         clauses += _begun(word, fields)
-    if near and word.folded in near:
-        clauses += _misspelt(word, fields, near[word.folded])
-    if near is not None and word.unspaced and len(word.parts) > 1:
+    if typos:
+        clauses += _misspelt(word, fields)
+    if typos and word.unspaced and len(word.parts) > 1:
         enough = math.ceil(len(word.parts) / 2)
         pieces = [_any([{"term": {f"{field}_all": part}} for field in fields]) for part in word.parts]
         clauses.append(_worth({"bool": {"should": pieces, "minimum_should_match": enough}}, worth.TWO_TYPOS))
@@ -159,37 +120,33 @@ def _begun(word: QueryWord, fields: Sequence[str]) -> Iterable[Body]:
         yield _worth(_beginning("any", word), worth.PREFIX * worth.FIELD_SHARE["extra"])
 
 
-def _misspelt(word: QueryWord, fields: Sequence[str], near: Near) -> Iterable[Body]:
-    one_edit = [text for text, edits in near.whole.items() if edits < 2]
+def _misspelt(word: QueryWord, fields: Sequence[str]) -> Iterable[Body]:
+    if not word.typos:
+        return
     for field in fields[:2]:
         share = worth.FIELD_SHARE[field]
-        yield from _one_of(f"{field}_folded", one_edit, worth.ONE_TYPO * share)
+        yield _worth(_near(f"{field}_folded", word.folded, 1), worth.ONE_TYPO * share)
         if word.typos > 1:
-            yield from _one_of(f"{field}_folded", near.whole, worth.TWO_TYPOS * share)
-    yield from _one_of("title_begun", near.begun, worth.TYPO_PREFIX)
+            yield _worth(_near(f"{field}_folded", word.folded, word.typos), worth.TWO_TYPOS * share)
+    if word.begun:
+        yield _worth(_near("title_begun", word.folded, word.typos), worth.TYPO_PREFIX)
     if fields == FIELDS:
         least = worth.FIELD_SHARE["extra"]
-        yield from _one_of("any", near.whole, worth.TWO_TYPOS * least)
-        yield from _one_of("any_begun", near.begun, worth.TYPO_PREFIX * least)
-
-
-def _one_of(field: str, texts: Iterable[str], score: float) -> Iterable[Body]:
-    if several := list(texts):
-        yield _worth({"terms": {field: several}}, score)
+        yield _worth(_near("any", word.folded, word.typos), worth.TWO_TYPOS * least)
+        if word.begun:
+            yield _worth(_near("any_begun", word.folded, word.typos), worth.TYPO_PREFIX * least)
 
 
 def _beginning(field: str, word: QueryWord) -> Body:
     return {"term": {f"{field}_begun": word.folded}}
 
 
-def _near(field: str, word: QueryWord) -> Body:
+def _near(field: str, term: str, edits: int) -> Body:
     # Two edits of which one changes the first letter are looked for in vain nearly always, and cost the most:
     # the engine would walk through all the terms it has.
-    term = {
-        "field": field, "max_edits": word.typos, "prefix_length": word.typos - 1, "size": _MOST_SPELLINGS,
-        "suggest_mode": "always", "max_term_freq": _ANY_FREQUENCY,
-    }  # fmt: skip
-    return {"text": word.folded, "term": term}
+    kept = edits - 1
+    fuzzy = {"value": term, "fuzziness": edits, "max_expansions": _MOST_SPELLINGS, "prefix_length": kept}
+    return {"fuzzy": {field: fuzzy}}
 
 
 def _whole_name(query: TypedQuery) -> list[Body]:
