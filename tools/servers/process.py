@@ -5,6 +5,7 @@ Servers fork, and some of their children begin sessions of their own: the tree i
 leader or shares its session.
 """
 
+import contextlib
 import fcntl
 import os
 import pwd
@@ -103,6 +104,14 @@ class Tree:
             if time.monotonic() > deadline:
                 raise Trouble(f"processes {sorted(members)} cannot be killed")
             time.sleep(0.01)
+        # Postgres takes a leader whose end nobody has noticed yet for one that runs.
+        wait_until(self._is_reaped, 5)
+
+    def _is_reaped(self) -> bool:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        leader = _look(self.pid)
+        return leader is None or leader.born != self.born
 
     def ended(self, seconds: float) -> bool:
         """Wait until nobody is left; whether that was so in time."""
