@@ -4,6 +4,7 @@ Every answer gets the security headers here, so no path through the gateway can 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _SECURITY = (
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
+_DRAIN_SECONDS, _DRAIN_BYTES = 1.0, 4 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Style:
@@ -48,9 +51,9 @@ class Exchange:
     """The state of one request. `extra` are headers that earlier steps want on the answer, whatever it is."""
 
     __slots__ = (
-        "_receive", "_send", "_style", "address", "answered", "close", "extra", "fields", "finished", "ids",
+        "_receive", "_send", "_style", "address", "answered", "extra", "fields", "finished", "ids", "last",
         "method", "path", "peer", "principal", "query", "scope", "sent_bytes", "span", "started", "status",
-        "template", "trace_id", "traceparent",
+        "template", "trace_id", "traceparent", "unread",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, style: Style) -> None:
@@ -75,7 +78,9 @@ class Exchange:
         self.sent_bytes = 0
         self.answered = False
         self.finished = False
-        self.close = False
+        # The connection ends with this answer, whatever of the request is still on its way.
+        self.last = False
+        self.unread = True
 
     async def start(self, status: int, headers: Pairs, *, policy: bytes | None = None) -> None:
         """Send the status and headers; `policy` replaces the content security policy."""
@@ -83,13 +88,17 @@ class Exchange:
         self.answered = True
         content_policy = _POLICY if policy is None else (_POLICY[0], policy)
         whole = [*headers, *self.extra, content_policy, *self._style.always]
-        if self.close:
+        if self.last:
             whole.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": whole})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
         """Send a part of the body; waits while the client reads slower than we write."""
         self.sent_bytes += len(chunk)
+        if self.last and not more:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._drain()
+            chunk = b""
         self.finished = not more
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
@@ -110,43 +119,31 @@ class Exchange:
             *refused.headers,
             (b"content-length", b"%d" % len(body)),
         ]
-        self.close = self.close or refused.close or self._much_is_unread()
+        self.last = self.last or refused.close or self._much_is_unread()
         await self.start(refused.status, headers)
-        self.sent_bytes += len(body)
-        sent = b"" if self.method == "HEAD" else body
-        if refused.close and refused.status == 413:
-            await self._linger(sent)
-            return
-        await self.write(sent, more=False)
+        await self.write(b"" if self.method == "HEAD" else body, more=False)
 
     def _much_is_unread(self) -> bool:
         """Whether so much of a body would follow this answer that ending the connection is cheaper."""
         length = self.fields.get(b"content-length", b"0")
-        return b"transfer-encoding" in self.fields or len(length) > 5
+        return self.unread and (b"transfer-encoding" in self.fields or len(length) > 5)
 
     async def receive(self) -> tuple[bytes, bool]:
         """The next part of the request body and whether more follows. Raises `ClientGone`."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        return message.get("body", b""), message.get("more_body", False)
+        self.unread = message.get("more_body", False)
+        return message.get("body", b""), self.unread
 
-    async def _linger(self, body: bytes) -> None:
-        """Send the answer, then read on for a moment.
+    async def _drain(self) -> None:
+        """Read on for a moment after a last answer.
 
         Closing with unread bytes makes the kernel reset the connection, and the answer would be lost with it.
         """
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
-        deadline, left = time.perf_counter() + 1.0, 4 * 1024 * 1024
-        try:
-            more = True
-            while more and left > 0 and time.perf_counter() < deadline:
-                chunk, more = await self._receive_before(deadline)
-                left -= len(chunk)
-        except (ClientGone, TimeoutError):
-            pass
-        await self.write(b"", more=False)
-
-    async def _receive_before(self, deadline: float) -> tuple[bytes, bool]:
-        async with asyncio.timeout(max(0.0, deadline - time.perf_counter())):
-            return await self.receive()
+        left = _DRAIN_BYTES
+        with contextlib.suppress(ClientGone, TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self.unread and left > 0:
+                    chunk, _ = await self.receive()
+                    left -= len(chunk)

@@ -108,7 +108,7 @@ class Forwarder:
                 answer = await call.send(_upload_request(exchange, target, body, reader))
                 deadline.restart()
                 # Answered before the body was read: what is left of it must not be taken for a request.
-                exchange.close = reader.more
+                exchange.last = exchange.unread
                 await _pass_on(exchange, target, answer, deadline)
         except TimeoutError:
             raise call.timed_out() from None

@@ -80,6 +80,51 @@ async def test_a_compressed_body_is_refused(site) -> None:
     assert site.parse(raw).status == 415
 
 
+@pytest.fixture
+def hasty_site(site):
+    """Its uploads are answered before they are read."""
+
+    async def early(_, send) -> None:
+        await site.services.reply(send, 415, {"code": "not_a_form"}, kind="application/problem+json")
+
+    site.services.handlers["/api/uploads"] = early
+    return site
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "status"),
+    [
+        ("/api/uploads", (), 415),
+        ("/api/auth/login", ("Content-Encoding: gzip",), 415),
+        ("/api/genres", (), 400),
+        ("/api/uploads", ("Host: other.example",), 400),
+        ("/api/auth/login", tuple(f"X-{number}: x" for number in range(65)), 431),
+    ],
+)
+async def test_an_early_answer_reaches_a_client_who_is_still_sending(hasty_site, path, lines, status) -> None:
+    method = "GET" if path == "/api/genres" else "POST"
+    reader, writer = await asyncio.open_connection("127.0.0.1", hasty_site.port)
+    token = f"Authorization: {hasty_site.bearer()['authorization']}"
+    writer.write(head(path, "Content-Length: 100000", token, *lines, method=method))
+    # Whoever sends first and reads later meets a reset where the connection was closed with unread bytes.
+    for _ in range(10):
+        await asyncio.sleep(0.02)
+        writer.write(b"x" * 10_000)
+        await writer.drain()
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert hasty_site.parse(answer).status == status
+    assert b"connection: close" in answer
+    writer.close()
+
+
+async def test_an_early_answer_does_not_wait_for_a_body_that_never_comes(hasty_site) -> None:
+    token = f"Authorization: {hasty_site.bearer()['authorization']}"
+    began = time.monotonic()
+    raw = await hasty_site.raw(head("/api/uploads", "Content-Length: 1000", token), quiet=3)
+    assert hasty_site.parse(raw).status == 415
+    assert 0.5 < time.monotonic() - began < 2
+
+
 async def test_a_get_with_a_body_is_refused(site) -> None:
     raw = await site.raw(head("/api/genres", "Content-Length: 2", method="GET") + b"{}")
     assert (site.parse(raw).status, site.parse(raw).json()["code"]) == (400, "body_not_allowed")
