@@ -47,7 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     telemetry = Telemetry.of("search", settings)
     database = Database(settings.database_url, "antiphon_search")
     bus = open_bus(settings.bus_url)
-    index = open_index(settings.index_url)
+    index = open_index(settings.index_url, settings.index_timeout_s)
+    guard = Breaker(settings.index_timeout_s, index.ping)
     indexer = Indexer(index, partial(unit_of_work, database, clock, lambda: None), log=log)
     open_unit = partial(unit_of_work, database, clock, indexer.wake)
     consumer = Consumer("search", bus, HANDLERS, open_unit=open_unit, telemetry=telemetry, log=log)
@@ -59,11 +60,11 @@ def create_app(settings: Settings) -> FastAPI:
         deps=Deps(
             database=database,
             index=index,
-            guard=Breaker(settings.index_timeout_s, index.ping),
+            guard=guard,
             completeness=indexer.completeness,
         ),
         routers=[router],
-        components=[database, index, indexer, bus, consumer, pruning],
+        components=[database, index, indexer, bus, consumer, pruning, guard],
         checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping, "index": index.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),
         telemetry=telemetry,

@@ -86,6 +86,25 @@ async def test_late_answers_of_an_index_that_answers_no_ping_are_refused_at_once
     await eventually(refused_at_once, seconds=3)
 
 
+async def test_the_index_is_let_go_of_though_its_ping_is_still_waited_for(settings: Settings) -> None:
+    async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        streams.append(writer)
+
+    streams: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(never, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    url = f"elasticsearch://127.0.0.1:{port}/antiphon"
+    async with running(
+        create_app(settings.model_copy(update={"index_url": url, "index_timeout_s": 0.5}))
+    ) as client:
+        assert (await client.get("/api/search?q=a")).status_code == 503
+        [doubt] = [task for task in asyncio.all_tasks() if task.get_name() == "is-the-index-alive"]
+    assert doubt.cancelled()
+    silent.close()
+    for stream in streams:
+        stream.close()
+
+
 async def test_after_five_failures_questions_are_refused_at_once_until_one_succeeds() -> None:
     now, asked = 0.0, 0
 

@@ -1,6 +1,8 @@
 """What only an index that several instances share promises: versions, items, formats, and its failure policy."""
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -20,6 +22,10 @@ from antiphon_search.app import create_app
 from antiphon_search.domain import KINDS, Document, Filters, SearchRequest, read_query
 from antiphon_search.ports import Change, SearchIndex
 from antiphon_search.settings import Settings
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -151,8 +157,7 @@ async def test_another_major_or_another_server_is_refused_in_one_line(body: byte
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         kind = b"application/vnd.elasticsearch+json;compatible-with=8" if body[:1] == b"{" else b"text/html"
-        head = b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
-        writer.write(head % (kind, len(body)) + body)
+        writer.write(_HEAD % (kind, len(body)) + body)
         await writer.drain()
         writer.close()
 
@@ -165,6 +170,31 @@ async def test_another_major_or_another_server_is_refused_in_one_line(body: byte
     assert says in refused.value.detail
     await opened.stop()
     other.close()
+
+
+async def test_the_engine_is_given_the_time_that_people_wait() -> None:
+    seconds, deadline, asked = 2.2, 3.0, []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = re.search(rb"content-length: (\d+)", (await reader.readuntil(b"\r\n\r\n")).lower())
+        assert length
+        asked.append(
+            int(json.loads(await reader.readexactly(int(length[1])))["timeout"].removesuffix("ms")) / 1000
+        )
+        await asyncio.sleep(min(seconds, asked[0]))
+        body = json.dumps({"timed_out": asked[0] < seconds, "hits": {"total": {"value": 7}}}).encode()
+        kind = b"application/vnd.elasticsearch+json;compatible-with=8"
+        writer.write(_HEAD % (kind, len(body)) + body)
+        await writer.drain()
+        writer.close()
+
+    slow = await asyncio.start_server(answer, "127.0.0.1", 0)
+    opened = open_index(f"elasticsearch://127.0.0.1:{slow.sockets[0].getsockname()[1]}/antiphon", deadline)
+    await opened.start()
+    assert await opened.count() == 7, "it was late for others, but in time for who waits longer"
+    assert asked[0] > deadline, "the engine's giving up is never taken for a failure"
+    await opened.stop()
+    slow.close()
 
 
 async def test_a_read_only_index_is_written_as_soon_as_it_can_be(

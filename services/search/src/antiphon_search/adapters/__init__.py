@@ -13,6 +13,9 @@ _ADAPTERS = {
 }
 
 
-def open_index(url: str) -> SearchIndex:
-    """The index for a URL: `tantivy:///directory` or `elasticsearch://user:password@host:port/alias`."""
-    return cast(SearchIndex, open_by_scheme(_ADAPTERS, url))
+def open_index(url: str, deadline: float = 1.0) -> SearchIndex:
+    """The index for a URL: `tantivy:///directory` or `elasticsearch://user:password@host:port/alias`.
+
+    Whoever searches waits `deadline` seconds and no longer.
+    """
+    return cast(SearchIndex, open_by_scheme(_ADAPTERS, url, deadline))

@@ -21,7 +21,8 @@ from antiphon_search.adapters.elasticsearch_server import Action, Server, Vanish
 from antiphon_search.domain import KINDS, MODES, Filters, Found, Group, Hit, Kind, Query, SearchRequest
 from antiphon_search.ports import Change
 
-_SEARCH_TIMEOUT = "500ms"
+# The server gives up a search that nobody waits for any more, and never before: that would be a failure.
+_DEADLINES = 2
 # The server leaves out what is empty, but never these counts: a strange answer is not taken for an empty one.
 _NEEDED = (
     "timed_out,aggregations.kinds.sum_other_doc_count,hits.total.value,hits.hits._id,hits.hits._score,hits.hits.fields,"
@@ -33,8 +34,10 @@ _NEEDED = (
 class ElasticsearchIndex:
     """`SearchIndex` on Elasticsearch 8."""
 
-    def __init__(self, url: str) -> None:
-        self.server = Server(url)
+    def __init__(self, url: str, deadline: float) -> None:
+        patience = _DEADLINES * deadline
+        self.server = Server(url, patience)
+        self._timeout = f"{patience * 1000:.0f}ms"
 
     async def start(self) -> None:
         await self.server.start()
@@ -128,7 +131,7 @@ class ElasticsearchIndex:
             answer = await self.server.call(
                 lambda client: client.search(
                     index=self.server.alias,
-                    body={**body, "timeout": _SEARCH_TIMEOUT},
+                    body={**body, "timeout": self._timeout},
                     allow_partial_search_results=False,
                     filter_path=_NEEDED,
                 )

@@ -56,10 +56,11 @@ class Part:
 class Server:
     """The client of one server. Raises `WrongUrl` for an address that can never work.
 
+    An answer is waited for for two seconds, or for `patience` when that is more; writing takes longer.
     Every method raises `Unavailable` with the reason when there is no answer.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
         parts = urlsplit(url)
         scheme = "https" if parts.scheme.endswith("+https") else "http"
         self._address = f"{scheme}://{parts.hostname}:{port_of(url, url, default=9200)}"
@@ -71,13 +72,14 @@ class Server:
             demand_certificates(url, "ca", self._authority)
         self.alias = unquote(parts.path.strip("/")) or "antiphon"
         self.next = f"{self.alias}-next"
+        self._patience = max(patience, _READ_SECONDS)
         self._client: AsyncElasticsearch | None = None
         self._right_version = False
 
     async def start(self) -> None:
         more: dict[str, Any] = {"ca_certs": self._authority} if self._authority else {}
         self._client = AsyncElasticsearch(
-            self._address, basic_auth=self._user, max_retries=0, request_timeout=_READ_SECONDS,
+            self._address, basic_auth=self._user, max_retries=0, request_timeout=self._patience,
             connections_per_node=20, **more,
         )  # fmt: skip
 

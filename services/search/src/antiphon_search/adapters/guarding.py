@@ -38,6 +38,15 @@ class Breaker:
         self._next_trial = float("-inf")
         self._doubt: asyncio.Task[None] | None = None
 
+    async def start(self) -> None:
+        """There is nothing to ask yet."""
+
+    async def stop(self) -> None:
+        """Let go of the index, whose ping may still be waited for."""
+        if self._doubt is not None:
+            self._doubt.cancel()
+            await asyncio.wait([self._doubt])
+
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._failures >= _THRESHOLD:
             self._try_or_refuse()

@@ -47,7 +47,7 @@ _AT_ONCE = 1000
 class TantivyIndex:
     """The index in one directory; nobody else may write to it meanwhile."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, _deadline: float) -> None:
         root = Path(unquote(urlsplit(url).path))
         self._root = root
         self._directory = root / _FORMAT
