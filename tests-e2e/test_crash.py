@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,16 @@ async def check(ada: Person, importer: Importer, files: list[Path]) -> None:
     assert await eventually(titles, lambda found: found == wanted, seconds=30) == wanted
     for number in range(len(files)):
         await eventually(
-            lambda n=number: ada.get("/api/search/tracks", q=f"Numbered{n:03d}", limit=50),
-            lambda page, n=number: (
-                [t["title"] for t in page["items"]].count(f"Survivor Numbered{n:03d}") == 1
-            ),
+            partial(ada.get, "/api/search/tracks", q=f"Numbered{number:03d}", limit=50),
+            partial(_has_once, f"Survivor Numbered{number:03d}"),
             seconds=20,
         )
     artists = await every(ada, "/api/artists")
     assert sorted(artist["name"] for artist in artists) == [f"Crash Test {n}" for n in range(5)]
+
+
+def _has_once(title: str, page: Any) -> bool:
+    return [track["title"] for track in page["items"]].count(title) == 1
 
 
 async def every(person: Person, path: str, **params: Any) -> list[Any]:

@@ -117,7 +117,7 @@ async def test_the_edge_proves_itself_to_the_gateway_and_to_nobody_else(edge: Ed
 @contextlib.asynccontextmanager
 async def lone_gateway(tmp_path: Path, **settings: Any) -> AsyncIterator[int]:
     """A real gateway of no services, with a limit of one request an address."""
-    nowhere = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
+    nowhere: dict[str, Any] = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
     chosen = Settings(
         port=free_port(), bus_url=f"inproc://{tmp_path}/bus.db", rates={"read": "1/600"}, trusted_proxies=1,
         access_log=False, **nowhere, **settings,

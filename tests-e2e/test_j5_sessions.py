@@ -1,5 +1,7 @@
 """J5: refresh, a stolen refresh token kills its family, logout and logout-all."""
 
+from functools import partial
+
 from e2e_support.people import Person
 
 from antiphon_common.testing.running import eventually
@@ -41,7 +43,7 @@ async def test_logout_all_ends_every_session(url: str, ada: Person) -> None:
         assert await phone.status("POST", "/api/auth/logout-all") == 204
         for person in (ada, phone):
             assert (await refresh(person, person.refresh))[0] == 401
-            await eventually(lambda p=person: p.status("GET", "/api/me"), lambda code: code == 401, seconds=5)
+            await eventually(partial(person.status, "GET", "/api/me"), lambda code: code == 401, seconds=5)
         await ada.login()
         assert await ada.status("GET", "/api/auth/sessions") == 200
 

@@ -42,6 +42,7 @@ def make_audio(
     with av.open(str(path), "w") as container:
         # The wheel has only the encoder of ffmpeg itself for Vorbis, which must be asked for by name.
         stream = container.add_stream(codec, rate=_RATE, options={"strict": "experimental"})
+        assert isinstance(stream, av.AudioStream)
         stream.layout = "stereo"
         stream.format = sample_format
         resampler = av.AudioResampler(sample_format, "stereo", _RATE, frame_size=stream.frame_size or 1024)

@@ -4,6 +4,8 @@ Its own `positive_data_acceptance` knows only statuses. Some of our refusals dep
 express, and each of them has a code of its own, so this check asks for the code.
 """
 
+from typing import Any
+
 import schemathesis
 from schemathesis.checks import CheckContext
 from schemathesis.core.failures import Failure
@@ -19,7 +21,9 @@ _EXPLAINED_FIELDS = {"value_error", "int_type"}
 
 
 @schemathesis.check
-def positive_data_accepted_or_explained(_: CheckContext, response: Response, case: schemathesis.Case) -> None:
+def positive_data_accepted_or_explained(
+    _: CheckContext, response: Response, case: schemathesis.Case[Any]
+) -> None:
     """400, 410, 412, 413, 415 and 422 for a valid request need a code that explains them."""
     if (
         case.meta is None

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from e2e_support.server_platform import SERVICES, ServerPlatform
+from e2e_support.server_platform import ServerPlatform
 
 from antiphon_common.blobs import BlobStore, open_blobs
 from antiphon_common.bus import open_bus
+from antiphon_gateway.settings import SERVICES
 
 
 class ServerStores:

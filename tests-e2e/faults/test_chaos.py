@@ -14,16 +14,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e_support.audio import make_audio
 from e2e_support.people import PASSWORD, Person
-from e2e_support.server_platform import PROCESSES, ROOT, SERVERS, SERVICES, ServerPlatform
+from e2e_support.server_platform import PROCESSES, ROOT, SERVERS, ServerPlatform
 from e2e_support.stores import COUNTED
 
 from antiphon_common.testing.running import eventually
+from antiphon_gateway.settings import SERVICES
 from faults import checker, workload
 from faults.exits import EXIT_CODE
 from faults.history import Caller, History
@@ -188,7 +190,7 @@ async def verdict(platform: ServerPlatform, people: dict[str, Person], history: 
     """Everything that is wrong once it had a minute to settle."""
     stores = ServerStores(platform)
     for person in list(people.values())[:6]:
-        await eventually(lambda p=person: logged_in(p), seconds=30)
+        await eventually(partial(logged_in, person), seconds=30)
 
     async def unsettled() -> list[str]:
         uploads = await checker.every(people["Ada"], "/api/uploads")

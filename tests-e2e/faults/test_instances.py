@@ -18,9 +18,10 @@ from e2e_support.audio import make_audio
 from e2e_support.people import Person
 from e2e_support.platform import GENEROUS
 from e2e_support.ports import first_free_block
-from e2e_support.server_platform import PROCESSES, SERVERS, SERVICES, ServerPlatform
+from e2e_support.server_platform import PROCESSES, SERVERS, ServerPlatform
 
 from antiphon_common.testing.running import eventually
+from antiphon_gateway.settings import SERVICES
 from faults.crowd import PER_SECOND, Crowd, a_days_work
 
 pytestmark = pytest.mark.timeout(600)

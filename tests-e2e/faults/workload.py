@@ -159,7 +159,7 @@ async def edit(caller: Caller, playlist: str, track: str, dice: random.Random) -
         answer = await caller.attempt(
             op, "POST", f"{path}/tracks", json={"track_ids": [track]}, headers=headers
         )
-        if op.outcome:
+        if answer is not None and op.outcome:
             op.answer = answer.json()
     elif action == "remove":
         item = dice.choice(items)["item_id"]

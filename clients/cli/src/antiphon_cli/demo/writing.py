@@ -74,7 +74,7 @@ def _tag(song: Song, cover: bytes, path: Path) -> None:
 
 def _tag_mp3(song: Song, cover: bytes, path: Path) -> None:
     record = song.record
-    tags: Any = id3.ID3()  # type: ignore[no-untyped-call]
+    tags: Any = id3.ID3()
     texts = {
         "TIT2": song.title, "TPE1": song.performer, "TALB": record.title, "TPE2": record.artist,
         "TRCK": str(song.number), "TPOS": "1", "TDRC": record.date, "TCON": record.genre,
@@ -91,13 +91,13 @@ def _tag_mp3(song: Song, cover: bytes, path: Path) -> None:
 
 def _tag_m4a(song: Song, cover: bytes, path: Path) -> None:
     record = song.record
-    file: Any = mp4.MP4(path)  # type: ignore[no-untyped-call]
+    file: Any = mp4.MP4(path)
     file["\xa9nam"], file["\xa9ART"], file["\xa9alb"] = song.title, song.performer, record.title
     file["aART"], file["\xa9day"], file["\xa9gen"] = record.artist, record.date, record.genre
     file["trkn"], file["disk"] = [(song.number, 0)], [(1, 1)]
     file["cpil"] = record.compilation
     file["rtng"] = [1 if song.explicit else 0]
-    file["covr"] = [mp4.MP4Cover(cover)]  # type: ignore[no-untyped-call]
+    file["covr"] = [mp4.MP4Cover(cover)]
     file.save()
 
 
@@ -115,7 +115,7 @@ def _tag_vorbis(song: Song, cover: bytes, path: Path) -> None:
         file["compilation"] = "1"
     if song.explicit:
         file["itunesadvisory"] = "1"
-    picture: Any = flac.Picture()  # type: ignore[no-untyped-call]
+    picture: Any = flac.Picture()
     picture.type, picture.mime, picture.data = _FRONT, "image/jpeg", cover
     picture.width = picture.height = _SIDE
     picture.depth = 24

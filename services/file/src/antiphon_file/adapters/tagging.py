@@ -119,7 +119,7 @@ def _read_id3(file: BinaryIO, _kind: Kind) -> Found:
 
 
 def _id3(file: BinaryIO) -> Any:
-    return ID3(file)  # type: ignore[no-untyped-call]
+    return ID3(file)
 
 
 def _from_id3(tags: Any) -> Found:
@@ -169,7 +169,7 @@ def _from_comments(comments: vorbis.Comments, pictures: list[bytes]) -> Found:
 
 def _read_mp4(file: BinaryIO, _kind: Kind) -> Found:
     file.seek(0)
-    tags: Any = MP4(file).tags or {}  # type: ignore[no-untyped-call]
+    tags: Any = MP4(file).tags or {}
     texts = {name: [str(value) for value in tags.get(atom, [])] for atom, name in _MP4_FIELDS.items()}
     for atom, name in (("trkn", "tracknumber"), ("disk", "discnumber")):
         texts[name] = [str(pair[0]) for pair in tags.get(atom, [])]

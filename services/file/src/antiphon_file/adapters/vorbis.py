@@ -52,7 +52,7 @@ def read_ogg(file: BinaryIO, offset: int) -> tuple[Comments, list[bytes]]:
     serial = None
     whole = 0
     while whole < 2:
-        page = OggPage(file)  # type: ignore[no-untyped-call]
+        page = OggPage(file)
         serial = page.serial if serial is None else serial
         if page.serial != serial:
             continue
