@@ -64,11 +64,11 @@ restart:  ## restart SERVICE=
 # All that fits into 25 minutes on two cores.
 test: setup check unit postgres  ## what must hold: lint, types, import rules, shape, every test but those of `make faults`
 
-# Types are checked in what is delivered and in what operates it; tests, other tools and bench are linted only.
-check: setup  ## lint, types (of every src and of what operates it), import rules and shape
+# Types are checked in what is delivered, in what operates it and in tests-e2e; other tests, tools and bench are linted only.
+check: setup  ## lint, types (of every src, of what operates it and of tests-e2e), import rules and shape
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"
 	@$(BIN)/ruff check --quiet . && echo "lint: ok"
-	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) tools/servers tools/stack && echo "types: ok"
+	@$(BIN)/mypy --no-error-summary $(MEMBERS:%=%/src) tools/servers tools/stack tests-e2e && echo "types: ok"
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 	@$(BIN)/python tools/check_shape.py
 
