@@ -112,6 +112,22 @@ async def test_keys_may_come_from_a_file(maker: TokenMaker, tmp_path: Path) -> N
         await JwksClient(f"file://{tmp_path}/nowhere.json").find("test")
 
 
+@pytest.mark.parametrize(("size", "taken"), [(64 * 1024, True), (64 * 1024 + 1, False), (1024 * 1024, False)])
+async def test_a_document_of_64_kibibytes_is_read_and_no_longer_one(
+    maker: TokenMaker, tmp_path: Path, *, size: int, taken: bool
+) -> None:
+    file = tmp_path / "long.json"
+    # What is over is white space: to stop reading there would leave a document that looks whole.
+    file.write_bytes(orjson.dumps({"keys": [maker.jwk()]}).ljust(size))
+    client = JwksClient(f"file://{file}")
+    if taken:
+        assert await client.find("test")
+    else:
+        with pytest.raises(Unavailable, match="keys_unavailable"):
+            await client.find("test")
+    assert await JwksClient(f"file://{file},{maker.jwks_url}").find("test"), "another address has them"
+
+
 async def test_a_token_before_any_key_is_known_is_not_refused_but_put_off(
     maker: TokenMaker, clock: FixedClock
 ) -> None:

@@ -56,8 +56,9 @@ class JwksClient:
     """The keys that auth publishes, at a `http(s)://` or `file://` address, or several separated by commas.
 
     They are fetched at the first need and every five minutes; an unknown id fetches again, at most once in
-    ten seconds. While auth cannot be reached the keys we have stay in use; before it was ever reached, who
-    brings a token is told to come again. Raises `WrongUrl` for an address that can never work.
+    ten seconds. An answer of more than 64 KiB is none. While auth cannot be reached the keys we have stay in
+    use; before it was ever reached, who brings a token is told to come again. Raises `WrongUrl` for an address
+    that can never work.
     """
 
     def __init__(self, url: str, *, refresh_seconds: float = 300, retry_seconds: float = 10) -> None:
@@ -112,8 +113,10 @@ async def _read_from(url: str) -> bytes:
     # largest thing in most processes.
     def read() -> bytes:
         with build_opener(ProxyHandler({})).open(url, timeout=_FETCH_SECONDS) as answer:
-            content: bytes = answer.read(_LONGEST_JWKS)
-            return content
+            content: bytes = answer.read(_LONGEST_JWKS + 1)
+        if len(content) > _LONGEST_JWKS:
+            raise OSError("longer than keys are")
+        return content
 
     return await asyncio.wait_for(asyncio.to_thread(read), _FETCH_SECONDS)
 
