@@ -56,9 +56,8 @@ class JwksClient:
     """The keys that auth publishes, at a `http(s)://` or `file://` address, or several separated by commas.
 
     They are fetched at the first need and every five minutes; an unknown id fetches again, at most once in
-    ten seconds. An answer of more than 64 KiB is none. While auth cannot be reached the keys we have stay in
-    use; before it was ever reached, who brings a token is told to come again. Raises `WrongUrl` for an address
-    that can never work.
+    ten seconds. More than 64 KiB are no answer. While auth gives none the keys we have stay in use; before it
+    ever did, who brings a token is told to come again. Raises `WrongUrl` for an address that can never work.
     """
 
     def __init__(self, url: str, *, refresh_seconds: float = 300, retry_seconds: float = 10) -> None:
