@@ -76,11 +76,7 @@ def create_app(settings: Settings) -> Gateway:
         gatekeeper=Gatekeeper(_verifier(keys, settings), revocations),
         limiter=RateLimiter(buckets, limits_with(settings.rates)),
         answers=PublicAnswers(answers, upstreams),
-        forwarder=Forwarder(
-            upstreams,
-            limits={Body.UPLOAD: settings.max_upload_bytes, Body.IMAGE: settings.max_image_bytes},
-            slow_body_seconds=settings.slow_body_seconds,
-        ),
+        forwarder=_forwarder(upstreams, settings),
         traces=Traces(telemetry),
         style=Style.of(hsts=settings.hsts, cross_origin=bool(settings.cors_origins)),
         access_log=access_log,
@@ -164,6 +160,15 @@ def _upstreams(settings: Settings, metrics: Metrics) -> Upstreams:
             )
             for name in SERVICES
         },
+    )
+
+
+def _forwarder(upstreams: Upstreams, settings: Settings) -> Forwarder:
+    return Forwarder(
+        upstreams,
+        limits={Body.UPLOAD: settings.max_upload_bytes, Body.IMAGE: settings.max_image_bytes},
+        slow_body_seconds=settings.slow_body_seconds,
+        silent_stream_seconds=settings.silent_stream_seconds,
     )
 
 

@@ -27,16 +27,23 @@ from antiphon_gateway.upstream import (
 )
 
 _WHOLE = 64 * 1024
-_IDLE_SECONDS = 30.0
 
 
 class Forwarder:
     """Passes requests on and answers back."""
 
-    def __init__(self, upstreams: Upstreams, *, limits: Mapping[Body, int], slow_body_seconds: float) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        *,
+        limits: Mapping[Body, int],
+        slow_body_seconds: float,
+        silent_stream_seconds: float,
+    ) -> None:
         self._upstreams = upstreams
         self._limits = {Body.JSON: JSON_BYTES, **limits}
         self._grace = slow_body_seconds
+        self._patience = silent_stream_seconds
 
     async def forward(self, exchange: Exchange, target: Target) -> None:
         """Answer the exchange with what the service says. Raises `Refused` or `ClientGone`."""
@@ -83,7 +90,7 @@ class Forwarder:
                 answer = await call.send(request)
             watch = asyncio.create_task(_until_gone(exchange))
             watch.add_done_callback(lambda _: answer.abort())
-            async with call.deadline(_IDLE_SECONDS) as idle:
+            async with call.deadline(self._patience) as idle:
                 await _pass_on(exchange, target, answer, idle)
         except TimeoutError:
             raise call.timed_out() from None

@@ -78,6 +78,7 @@ class Settings(ProcessSettings):
     head_seconds: Annotated[float, Field(gt=0)] = 10.0
     slow_body_seconds: Annotated[float, Field(gt=0)] = 10.0
     stalled_write_seconds: Annotated[float, Field(gt=0)] = 30.0
+    silent_stream_seconds: Annotated[float, Field(gt=0)] = 30.0
     deadline_seconds: Annotated[float, Field(gt=0)] = 10.0
     calls_per_upstream: Annotated[int, Field(gt=0)] = 256
     streams_per_upstream: Annotated[int, Field(gt=0)] = 512

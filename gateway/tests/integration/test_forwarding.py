@@ -1,7 +1,6 @@
 """Answers on their way back: streams, errors, and services that are slow, broken or gone."""
 
 import asyncio
-import sys
 import time
 
 import pytest
@@ -245,22 +244,18 @@ async def test_clients_that_do_not_read_are_not_held_against_the_service(new_sit
             writer.close()
 
 
-async def test_a_stream_that_stalls_is_given_up(site) -> None:
+async def test_a_stream_that_stalls_is_given_up(new_site, tmp_path) -> None:
     async def stalled(seen, send) -> None:
         await start(send, content_type="audio/mpeg", content_length=str(4 * len(PART)))
         await more(send, PART)
         await asyncio.sleep(20)
 
-    site.services.handlers[TRACK] = stalled
-    module = sys.modules["antiphon_gateway.forwarding"]
-    real, module._IDLE_SECONDS = module._IDLE_SECONDS, 0.3
-    try:
+    async with new_site(tmp_path, silent_stream_seconds=0.3) as site:
+        site.services.handlers[TRACK] = stalled
         began = time.monotonic()
         reply = await site.get(TRACK)
         assert (reply.status, len(reply.body) <= len(PART)) == (200, True)
         assert time.monotonic() - began < 3
-    finally:
-        module._IDLE_SECONDS = real
 
 
 async def test_an_answer_that_breaks_off_is_never_taken_for_whole(site) -> None:
