@@ -43,7 +43,25 @@ class Projection:
 
 
 class ProjectionSuite:
-    """Subclass it and define the fixture `projection`, which knows of nothing yet."""
+    """Subclass it, say these three, and define the fixture `changed`, which makes what `gone` ends.
+
+    The service's fixtures are `database`, which knows of nothing yet, and `open_unit`.
+    """
+
+    handlers: Mapping[type[Any], Callable[[Any, Any], Any]]
+    columns: Sequence[Any]
+    gone: Callable[..., Announceable]
+
+    @pytest.fixture
+    def projection(
+        self,
+        database: Database,
+        open_unit: Callable[[], AbstractAsyncContextManager[Any]],
+        changed: Callable[..., Announceable],
+    ) -> Projection:
+        return Projection(
+            database, open_unit, self.handlers, changed=changed, gone=self.gone, columns=self.columns
+        )
 
     @pytest.mark.parametrize("order", [(3, 2), (2, 3)])
     async def test_of_two_changes_of_a_known_subject_the_newer_one_wins(
