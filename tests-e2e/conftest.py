@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from e2e_support.people import Person
 from e2e_support.platform import PlatformProcess
+from e2e_support.server_platform import ServerPlatform
 from e2e_support.sharing import shared_platform
 
 from antiphon_common.testing.servers import are_required, not_tested
@@ -23,7 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test on real servers waits until five servers and nine processes have started."""
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        if params.get("url") == "server" and item.get_closest_marker("timeout") is None:
+        if (
+            "server" in (params.get("url"), params.get("watched"))
+            and item.get_closest_marker("timeout") is None
+        ):
             item.add_marker(pytest.mark.timeout(400))
 
 
@@ -54,12 +58,20 @@ def server_programs() -> None:
 
 
 @pytest.fixture(scope="session")
-def url_server(server_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_platform(
+    server_programs: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerPlatform]:
     """A platform on real servers for all workers."""
     base = tmp_path_factory.getbasetemp()
     # A worker's directory is below that of the run.
     with shared_platform(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as platform:
-        yield platform.url
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def url_server(server_platform: ServerPlatform) -> str:
+    """Its edge."""
+    return server_platform.url
 
 
 @pytest.fixture

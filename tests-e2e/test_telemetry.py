@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from e2e_support.audio import make_audio
-from e2e_support.collector import Collector, Seen
+from e2e_support.collector import Collector, Seen, everything_to
 from e2e_support.people import PASSWORD, Person
 from e2e_support.platform import PlatformProcess
-from e2e_support.server_platform import PROCESSES
+from e2e_support.server_platform import PROCESSES, ServerPlatform
+from e2e_support.sharing import collector_port
 
 from antiphon_common.testing.running import eventually
 
@@ -28,46 +30,59 @@ OUTSIDE = "0af7651916cd43dd8448eb211c80319c"
 class Watched:
     """A platform that shows everything it can."""
 
-    process: PlatformProcess
+    url: str
     collector: Collector
-    metrics: dict[str, int]
+    metrics: Mapping[str, int]
+    logs: Callable[[], str]
 
     async def exposition(self, service: str) -> str:
         async with httpx.AsyncClient() as client:
             return (await client.get(f"http://127.0.0.1:{self.metrics[service]}/metrics")).text
 
-    def logs(self) -> str:
-        files = sorted((self.process.data / "logs").iterdir())
-        return "".join(path.read_text() for path in files) + self.process.output
-
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A platform with metrics, traces of every request, and logs at debug level."""
+def watched_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """A platform in one process, with metrics, traces of every request, and logs at debug level."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in PROCESSES]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         ports = {name: one.getsockname()[1] for name, one in zip(PROCESSES, sockets, strict=True)}
     with Collector() as collector:
-        environment = {"GATEWAY_TRACE_SAMPLE_RATIO": "1"}
-        for name in PROCESSES:
-            prefix = name.upper()
-            environment |= {
-                f"{prefix}_METRICS_PORT": str(ports[name]), f"{prefix}_OTLP_URL": collector.url,
-                f"{prefix}_LOG_LEVEL": "debug",
-            }  # fmt: skip
+        environment = everything_to(collector.url, PROCESSES)
+        environment |= {f"{name.upper()}_METRICS_PORT": str(port) for name, port in ports.items()}
         process = PlatformProcess(tmp_path_factory.mktemp("watched") / "data", environment=environment)
+
+        def logs() -> str:
+            files = sorted((process.data / "logs").iterdir())
+            return "".join(path.read_text() for path in files) + process.output
+
         process.start()
         try:
-            yield Watched(process, collector, ports)
+            yield Watched(process.url, collector, ports, logs)
         finally:
             process.stop()
 
 
+@pytest.fixture(scope="module")
+def watched_server(server_platform: ServerPlatform) -> Iterator[Watched]:
+    """The platform on real servers, which the tests of all workers use meanwhile."""
+    platform = server_platform
+    ports = {name: int(platform.environment(name)[f"{name.upper()}_METRICS_PORT"]) for name in PROCESSES}
+    with Collector(collector_port(platform.port)) as collector:
+        yield Watched(platform.url, collector, ports, platform.logs)
+
+
+@pytest.fixture(scope="module", params=(os.environ.get("PROFILES") or "embedded,server").split(","))
+def watched(request: pytest.FixtureRequest) -> Watched:
+    """Both, one after the other."""
+    found: Watched = request.getfixturevalue(f"watched_{request.param}")
+    return found
+
+
 @pytest.fixture
 async def ada(watched: Watched) -> AsyncIterator[Person]:
-    async with Person(watched.process.url, "Ada") as person:
+    async with Person(watched.url, "Ada") as person:
         await person.register()
         yield person
 
@@ -147,18 +162,19 @@ async def test_no_log_and_no_span_holds_a_secret(watched: Watched, ada: Person, 
     assert len(ticket) > 20
     await ada.http.get(address, headers={"range": "bytes=0-99"})
     planted = "planted-canary-7f3a"
-    async with httpx.AsyncClient(base_url=watched.process.url) as stranger:
+    async with httpx.AsyncClient(base_url=watched.url) as stranger:
         for headers in ({"authorization": f"Bearer {planted}"}, {"cookie": f"refresh={planted}"}):
             await stranger.get(f"/api/me?token={planted}", headers=headers)
             await stranger.post("/api/auth/refresh", headers=headers, json={"token": planted})
         wrong = {"email": ada.email, "password": planted}
         await stranger.post("/api/auth/login", json=wrong)
         await stranger.get(f"/api/stream/{track_id}?ticket={planted}&st={planted}")
-    await ada.status("POST", "/api/auth/refresh", json={"refresh_token": ada.refresh})
-    secrets = [PASSWORD, ada.access, ada.refresh, ticket, planted]
+    renewed = await ada.call("POST", "/api/auth/refresh", json={"refresh_token": ada.refresh})
+    secrets = [PASSWORD, ada.access, ada.refresh, renewed.json()["refresh_token"], ticket, planted]
     await eventually(lambda: _said(watched, track_id), seconds=10)
     logs, spans = watched.logs(), b"".join(watched.collector.bodies)
     assert '"event":"request"' in logs
+    assert all(f'"service":"{name}"' in logs for name in PROCESSES), "each has said something"
     for secret in secrets:
         assert secret not in logs
         assert secret.encode() not in spans

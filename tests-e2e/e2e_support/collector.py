@@ -1,11 +1,20 @@
 """A collector of traces for tests: it takes OTLP over HTTP, and remembers."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+def everything_to(url: str, processes: Iterable[str]) -> dict[str, str]:
+    """Settings by which these processes log what they can, and the traces of all requests go to a collector."""
+    told = {"GATEWAY_TRACE_SAMPLE_RATIO": "1"}
+    for name in processes:
+        told |= {f"{name.upper()}_OTLP_URL": url, f"{name.upper()}_LOG_LEVEL": "debug"}
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +29,9 @@ class Seen:
 
 
 class Collector:
-    """Listens on a free listen port while the block lasts."""
+    """Listens while the block lasts; on a free listen port unless one is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.spans: list[Seen] = []
         self.bodies: list[bytes] = []
         collector = self
@@ -37,7 +46,7 @@ class Collector:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:

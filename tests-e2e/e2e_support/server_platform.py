@@ -117,6 +117,11 @@ class ServerPlatform:
         """The base URL of a process."""
         return f"http://127.0.0.1:{self.environment(process)[process.upper() + '_PORT']}"
 
+    def logs(self) -> str:
+        """All that the processes have said."""
+        files = sorted((self.data / "stack" / "logs").glob("*.log*"))
+        return "".join(file.read_text("utf-8", "replace") for file in files)
+
     def pid(self, process: str) -> int:
         """Its process id, 0 while there is none."""
         return int(self.state(process)["pid"])

@@ -6,11 +6,22 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from e2e_support.collector import everything_to
 from e2e_support.ports import first_free_block
-from e2e_support.server_platform import ServerPlatform
+from e2e_support.server_platform import PROCESSES, ServerPlatform
 
 # The limit of 0.28 s for a search is the platform's promise on a machine of its own; tests of their own hold it.
 _PATIENT = {"SEARCH_INDEX_TIMEOUT_S": "5"}
+
+
+def collector_port(port: int) -> int:
+    """Where the platform at `port` sends its traces, whether somebody listens there or not."""
+    return port + 199
+
+
+def _platform(port: int, data: Path | None = None) -> ServerPlatform:
+    shown = everything_to(f"http://127.0.0.1:{collector_port(port)}", PROCESSES)
+    return ServerPlatform(port=port, data=data, overrides={**_PATIENT, **shown})
 
 
 @contextlib.contextmanager
@@ -20,9 +31,9 @@ def shared_platform(folder: Path) -> Iterator[ServerPlatform]:
     with _held(folder):
         known = json.loads(note.read_text("utf-8")) if note.exists() else None
         if known:
-            platform = ServerPlatform(port=known["port"], data=Path(known["data"]), overrides=_PATIENT)
+            platform = _platform(known["port"], Path(known["data"]))
         else:
-            platform = ServerPlatform(port=first_free_block(), overrides=_PATIENT)
+            platform = _platform(first_free_block())
             platform.__enter__()
         _write(note, platform, users=known["users"] + 1 if known else 1)
     try:
