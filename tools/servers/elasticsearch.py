@@ -63,10 +63,11 @@ def _prepare(stack: Stack) -> None:
     text = "".join(f"{name}: {value}\n" for name, value in settings.items())
     stack.write(home / "config/elasticsearch.yml", text)
     # a whole file instead of additions: the one it brings names another collector, and two are fatal
-    stack.write(
-        home / "config/jvm.options",
-        f"-Xms{stack.heap}\n-Xmx{stack.heap}\n-XX:+UseSerialGC\n-XX:+ExitOnOutOfMemoryError\n",
-    )
+    options = [f"-Xms{stack.heap}", f"-Xmx{stack.heap}", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+    if stack.is_fast:
+        # To compile for speed takes more of a short life than it gives back.
+        options.append("-XX:TieredStopAtLevel=1")
+    stack.write(home / "config/jvm.options", "".join(f"{option}\n" for option in options))
     stack.write(home / "config/users", f"{USER}:{_hashed(stack.password)}\n")
     stack.write(home / "config/users_roles", f"superuser:{USER}\n")
     shipped = programs(stack.cache) / "config/log4j2.properties"

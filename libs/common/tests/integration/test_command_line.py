@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,12 +16,15 @@ from antiphon_common.clock import SystemClock
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.bus import opened
 from antiphon_common.testing.suites.events import Changed, changed
+from antiphon_common.testing.warm import Warm, warm
 
 
 class Terminal:
     """Runs `python -m antiphon_user` with the settings of one directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Warm) -> None:
+        self.folder = folder
+        self.programs = programs
         self.bus_url = f"inproc://{folder}/bus.db"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -30,9 +34,8 @@ class Terminal:
         }
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "antiphon_user", *arguments]
         everything = {**self.environment, **environment}
-        return subprocess.run(command, env=everything, capture_output=True, text=True, check=False)
+        return self.programs.run("antiphon_user", arguments, everything, folder=self.folder)
 
     def json(self, *arguments: str) -> Any:
         ended = self.run(*arguments)
@@ -40,14 +43,19 @@ class Terminal:
         return orjson.loads(ended.stdout)
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Warm]:
+    with warm("antiphon_user.app", "antiphon_common.cli") as programs:
+        yield programs
+
+
 @pytest.fixture
-def terminal(tmp_path: Path) -> Terminal:
-    return Terminal(tmp_path)
+def terminal(tmp_path: Path, programs: Warm) -> Terminal:
+    return Terminal(tmp_path, programs)
 
 
 @pytest.fixture(params=["inproc", "amqp"])
-def terminal_of_each_bus(request: pytest.FixtureRequest, tmp_path: Path) -> Terminal:
-    terminal = Terminal(tmp_path)
+def terminal_of_each_bus(request: pytest.FixtureRequest, terminal: Terminal) -> Terminal:
     if request.param == "amqp":
         terminal.bus_url = terminal.environment["USER_BUS_URL"] = request.getfixturevalue("amqp_url")
     return terminal

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ import pytest
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.tokens import TokenMaker
+from antiphon_common.testing.warm import Warm, warm
 
 HALF_A_REQUEST = (
     b"PATCH /api/me HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
@@ -31,8 +33,9 @@ class Process:
 
     package = "antiphon_user"
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, programs: Warm, **environment: str) -> None:
         self.folder = folder
+        self.programs = programs
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -47,10 +50,8 @@ class Process:
         }
         self.running: subprocess.Popen[bytes] | None = None
 
-    def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self._command(command), env=self.environment, capture_output=True, check=False, timeout=30
-        )
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return self.programs.run(self.package, [command], self.environment, folder=self.folder)
 
     async def start(self) -> None:
         with (self.folder / "err").open("wb") as errors:
@@ -95,9 +96,21 @@ class Process:
         return [sys.executable, "-m", self.package, command]
 
 
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Warm]:
+    with warm("antiphon_user.app", "antiphon_common.cli", "antiphon_common.db.migrations") as programs:
+        yield programs
+
+
 @pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
-    process = Process(tmp_path)
+def new_process(tmp_path: Path, programs: Warm) -> Callable[..., Process]:
+    """Makes a process that has not been started, with these variables beside the usual ones."""
+    return partial(Process, tmp_path, programs)
+
+
+@pytest.fixture
+def process(new_process: Callable[..., Process]) -> Iterator[Process]:
+    process = new_process()
     assert process.run("migrate").returncode == 0
     yield process
     if process.running and process.running.poll() is None:
@@ -185,9 +198,11 @@ async def test_a_second_signal_ends_the_process_at_once(process: Process) -> Non
     writer.close()
 
 
-async def test_a_database_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+async def test_a_database_that_is_away_at_the_start_is_waited_for(
+    tmp_path: Path, new_process: Callable[..., Process]
+) -> None:
     nobody = "postgresql+asyncpg://user:secret-word@127.0.0.1:1/antiphon"
-    process = Process(tmp_path, USER_DATABASE_URL=nobody)
+    process = new_process(USER_DATABASE_URL=nobody)
     await process.start()
     try:
         found = await process.ready()
@@ -230,9 +245,11 @@ async def test_a_service_that_never_reached_auth_says_so_and_asks_to_come_again(
         ("STOP_DELAY_SECONDS", "60"),
     ],
 )  # fmt: skip
-def test_a_setting_that_can_never_work_is_named_in_one_line(tmp_path: Path, name: str, value: str) -> None:
-    ended = Process(tmp_path, **{f"USER_{name}": value}).run("serve")
-    said = ended.stderr.decode()
+def test_a_setting_that_can_never_work_is_named_in_one_line(
+    new_process: Callable[..., Process], name: str, value: str
+) -> None:
+    ended = new_process(**{f"USER_{name}": value}).run("serve")
+    said = ended.stderr
     assert (ended.returncode, said.partition(":")[0], said.count("\n")) == (2, f"USER_{name}", 1)
     assert "secret-word" not in said
 
@@ -260,11 +277,11 @@ POSTGRES, STORE = (
     ids=range(13),
 )  # fmt: skip
 def test_a_url_that_can_never_work_is_named_in_one_line(
-    tmp_path: Path, service: str, name: str, value: str
+    tmp_path: Path, new_process: Callable[..., Process], service: str, name: str, value: str
 ) -> None:
     prefix = service.upper()
-    process = Process(
-        tmp_path, **{
+    process = new_process(
+        **{
             f"{prefix}_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/{service}.db",
             f"{prefix}_BUS_URL": "inproc:", f"{prefix}_JWKS_URL": "file:///dev/null",
             f"{prefix}_BLOB_URL": f"file://{tmp_path}/blobs", f"{prefix}_INDEX_URL": f"tantivy://{tmp_path}/index",
@@ -274,14 +291,14 @@ def test_a_url_that_can_never_work_is_named_in_one_line(
     process.package = f"antiphon_{service}"
     for command in ("serve", "migrate") if name == "DATABASE_URL" else ("serve",):
         ended = process.run(command)
-        said = ended.stderr.decode()
+        said = ended.stderr
         expected = (2, f"{prefix}_{name}", 1)
         assert (ended.returncode, said.partition(":")[0], said.count("\n")) == expected, said
         assert "secret-word" not in said
 
 
-def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
-    process = Process(tmp_path)
+def test_an_address_in_use_is_said_in_one_line(new_process: Callable[..., Process]) -> None:
+    process = new_process()
     with socket.socket() as other:
         other.bind(("127.0.0.1", process.port))
         other.listen()
@@ -289,12 +306,15 @@ def test_an_address_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     expected = (
         f"cannot_listen: cannot listen on 127.0.0.1:{process.port}: Address already in use; HOST and PORT"
     )
-    assert (ended.returncode, ended.stderr.decode().count("\n")) == (1, 1)
-    assert ended.stderr.decode().startswith(expected)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith(expected)
 
 
 async def test_a_cold_start_before_its_servers_becomes_ready_by_itself(
-    tmp_path: Path, postgres_url: str, amqp_url: str, fault_proxy: Callable[[str, int], Awaitable[FaultProxy]]
+    new_process: Callable[..., Process],
+    postgres_url: str,
+    amqp_url: str,
+    fault_proxy: Callable[[str, int], Awaitable[FaultProxy]],
 ) -> None:
     """Postgres and RabbitMQ refuse at first; the same process serves once they are there, and ends well."""
     proxies, through = [], []
@@ -306,8 +326,8 @@ async def test_a_cold_start_before_its_servers_becomes_ready_by_itself(
         proxy.refuse()
         proxies.append(proxy)
         through.append(url.replace(f"{parts.hostname}:{parts.port}", f"127.0.0.1:{proxy.port}"))
-    process = Process(tmp_path, USER_DATABASE_URL=through[0], USER_BUS_URL=through[1])
-    migrated = Process(tmp_path, USER_DATABASE_URL=postgres_url).run("migrate")
+    process = new_process(USER_DATABASE_URL=through[0], USER_BUS_URL=through[1])
+    migrated = new_process(USER_DATABASE_URL=postgres_url).run("migrate")
     assert migrated.returncode == 0, migrated.stderr
     await process.start()
     try:
