@@ -1,8 +1,8 @@
 """Programs of ours that end by themselves, started without the second or more that their imports take.
 
-One interpreter has imported what they need and does nothing else. For each program it forks, and the copy runs
-the module as `python -m` would, with an environment, output, exit code and end of its own. What serves for long,
-or is about a start itself, starts for real.
+One interpreter has imported what they need and does nothing else. For each program it forks, and the copy
+runs the module as `python -m` would, with an environment, output, exit code and end of its own. What serves
+for long, or is about a start itself, starts for real.
 """
 
 import contextlib
@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PROGRAM = """
-import importlib, json, os, runpy, sys
+import gc, importlib, json, os, runpy, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
+gc.freeze()
 for line in sys.stdin:
     told = json.loads(line)
     child = os.fork()
