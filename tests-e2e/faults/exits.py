@@ -10,8 +10,7 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import antiphon_common.bus
 from antiphon_common.bus import Bus, Envelope, open_bus
@@ -51,18 +50,8 @@ class ExitingBus:
 
 def main() -> None:
     when, service, count = sys.argv[1:]
-    scheme, _ = os.environ[f"{service.upper()}_BUS_URL"].split(":", 1)
-    real = dict(antiphon_common.bus._ADAPTERS)
-
-    def opened(url: str) -> ExitingBus:
-        antiphon_common.bus._ADAPTERS.update(real)
-        bus = open_bus(url)
-        return ExitingBus(bus, when, int(count))
-
-    module = ModuleType("antiphon_exiting_bus")
-    module.__dict__["opened"] = opened
-    sys.modules[module.__name__] = module
-    antiphon_common.bus._ADAPTERS[scheme] = (f"{module.__name__}:opened", "")
+    # Whoever imports it from now on, which is the service, gets this one.
+    antiphon_common.bus.open_bus = lambda url: cast(Bus, ExitingBus(open_bus(url), when, int(count)))
     sys.argv = [f"antiphon_{service}", "serve"]
     runpy.run_module(f"antiphon_{service}", run_name="__main__", alter_sys=False)
 
