@@ -86,6 +86,22 @@ def test_a_query_is_cut_at_its_limits() -> None:
     assert read_query("x" * 5000).words[0].folded == "x" * 64
 
 
+@pytest.mark.parametrize(
+    ("typed", "modes"),
+    [
+        ("", []),
+        ("abc", ["strict"]),
+        ("abcd", ["strict", "typo"]),
+        ("abcdefgh", ["strict", "typo", "typos"]),
+        ("ab cd ef", ["strict", "loose"]),
+        ("the abcd and abcdefgh by efg", ["strict", "typo", "typos", "loose"]),
+        ("中文歌", ["strict", "typo"]),
+    ],
+)
+def test_a_query_is_read_in_no_mode_that_finds_nothing_more(typed: str, modes: list[str]) -> None:
+    assert list(read_query(typed).modes()) == modes
+
+
 def test_only_the_first_six_words_may_be_misspelt() -> None:
     typed = "group crowds always sounds lovely better tonight forever"
     assert [word.typos for word in read_query(typed).words] == [1, 1, 1, 1, 1, 1, 0, 0]

@@ -18,16 +18,16 @@ from antiphon_common.errors import Unavailable
 from antiphon_search.adapters import elasticsearch_queries as queries
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, STAMP_ID
 from antiphon_search.adapters.elasticsearch_server import Action, Server, Vanished
-from antiphon_search.domain import KINDS, MODES, Filters, Found, Group, Hit, Kind, Query, SearchRequest
+from antiphon_search.domain import KINDS, Filters, Found, Group, Hit, Kind, Query, SearchRequest
 from antiphon_search.ports import Change
 
 # The server gives up a search that nobody waits for any more, and never before: that would be a failure.
 _DEADLINES = 2
 # The server leaves out what is empty, but never these counts: a strange answer is not taken for an empty one.
 _NEEDED = (
-    "timed_out,aggregations.kinds.sum_other_doc_count,hits.total.value,hits.hits._id,hits.hits._score,hits.hits.fields,"
+    "timed_out,aggregations.kinds.sum_other_doc_count,hits.total.value,hits.hits._id,hits.hits.sort,hits.hits.fields,"
     "aggregations.kinds.buckets.key,aggregations.kinds.buckets.doc_count,"
-    "aggregations.kinds.buckets.best.hits.hits._id,aggregations.kinds.buckets.best.hits.hits._score"
+    "aggregations.kinds.buckets.best.hits.hits._id,aggregations.kinds.buckets.best.hits.hits.sort"
 )
 
 
@@ -89,26 +89,17 @@ class ElasticsearchIndex:
             raise _missing() from error
 
     async def search(self, request: SearchRequest) -> Found:
-        nothing = Found({kind: Group((), 0) for kind in request.kinds}, "strict")
-        if not request.query.words:
-            return nothing
-        for mode in MODES:
-            words = queries.words_query(request.query, mode)
-            if words is None:
-                continue
-            groups = await self._groups(words, request)
+        for mode in request.query.modes():
+            groups = await self._groups(queries.words_query(request.query, mode), request)
             if any(group.total for group in groups.values()):
                 return Found(groups, mode)
-        return nothing
+        return Found({kind: Group((), 0) for kind in request.kinds}, "strict")
 
     async def suggest(self, query: Query, filters: Filters, *, limit: int) -> tuple[Hit, ...]:
-        if not query.words:
-            return ()
-        for mode in MODES[:2]:
-            words = queries.words_query(query, mode, fields=("title",))
-            if words is None:
-                continue
-            ranked = queries.ranked(words, filters, KINDS)
+        for mode in query.modes():
+            if mode == "loose":
+                break
+            ranked = queries.ranked(queries.words_query(query, mode, fields=("title",)), filters, KINDS)
             hits = queries.hits_of(await self._ask(queries.in_order(ranked, limit=limit)))
             if hits:
                 return hits

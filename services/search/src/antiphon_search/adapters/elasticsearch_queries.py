@@ -10,29 +10,25 @@ from typing import Any
 from uuid import UUID
 
 from antiphon_search.adapters.elasticsearch_mapping import FIELDS
-from antiphon_search.domain import KINDS, Filters, Group, Hit, Kind, Mode, genre_key
+from antiphon_search.domain import EDITS, KINDS, Filters, Group, Hit, Kind, Mode, genre_key
 from antiphon_search.domain import Query as TypedQuery
 from antiphon_search.domain import asking as worth
 from antiphon_search.domain.asking import QueryWord
 
 Body = dict[str, Any]
 
-_LOOSE_SHARE = 0.6
-_LOOSE_FROM = 3
 _MOST_SPELLINGS = 50
+# Scores are read from the sort values: for `track_scores` the engine would look for misspelt words twice.
 _ORDER = [{"_score": "desc"}, {"number": "asc"}]
 
 
-def words_query(query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS) -> Body | None:
-    """All words of the query, read in this mode; none when the mode would find nothing that others do not."""
-    clauses = [(word, _word(word, fields, typos=mode != "strict")) for word in query.words]
+def words_query(query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS) -> Body:
+    """All words of the query, read in this mode."""
+    clauses = [(word, _word(word, fields, edits=EDITS[mode])) for word in query.words]
     demanded = [clause for word, clause in clauses if not word.optional]
     helping = [clause for word, clause in clauses if word.optional]
     if mode == "loose":
-        if len(demanded) < _LOOSE_FROM:
-            return None
-        enough = math.ceil(_LOOSE_SHARE * len(demanded))
-        demanded = [{"bool": {"should": demanded, "minimum_should_match": enough}}]
+        demanded = [{"bool": {"should": demanded, "minimum_should_match": query.enough}}]
     return {"must": demanded, "should": helping + _whole_name(query)}
 
 
@@ -56,7 +52,7 @@ def ranked(words: Body, filters: Filters, kinds: Sequence[Kind]) -> Body:
 
 def by_kind(query: Body, limit: int) -> Body:
     """A search for the best of each kind and how many there are, found in one pass."""
-    best = {"top_hits": {"size": limit, "sort": _ORDER, "track_scores": True, "_source": False}}
+    best = {"top_hits": {"size": limit, "sort": _ORDER, "_source": False}}
     groups = {"terms": {"field": "kind", "size": len(KINDS)}, "aggs": {"best": best}}
     return {"query": query, "size": 0, "aggs": {"kinds": groups}, "track_total_hits": False}
 
@@ -64,7 +60,7 @@ def by_kind(query: Body, limit: int) -> Body:
 def in_order(query: Body, *, limit: int, offset: int = 0) -> Body:
     """A search for the best of all that match."""
     return {
-        "query": query, "size": limit, "from": offset, "sort": _ORDER, "track_scores": True,
+        "query": query, "size": limit, "from": offset, "sort": _ORDER,
         "track_total_hits": True, "_source": False, "docvalue_fields": ["kind"],
     }  # fmt: skip
 
@@ -75,7 +71,7 @@ def groups_of(answer: Mapping[str, Any], kinds: Sequence[Kind]) -> dict[Kind, Gr
     for bucket in answer["aggregations"]["kinds"].get("buckets", ()):
         kind = bucket["key"]
         found = bucket["best"]["hits"]["hits"]
-        hits = tuple(Hit(UUID(hex=one["_id"]), kind, one["_score"]) for one in found)
+        hits = tuple(Hit(UUID(hex=one["_id"]), kind, one["sort"][0]) for one in found)
         groups[kind] = Group(hits, bucket["doc_count"])
     return groups
 
@@ -83,19 +79,19 @@ def groups_of(answer: Mapping[str, Any], kinds: Sequence[Kind]) -> dict[Kind, Gr
 def hits_of(answer: Mapping[str, Any]) -> tuple[Hit, ...]:
     """The hits of an answer to `in_order`."""
     found = answer["hits"].get("hits", ())
-    return tuple(Hit(UUID(hex=one["_id"]), one["fields"]["kind"][0], one["_score"]) for one in found)
+    return tuple(Hit(UUID(hex=one["_id"]), one["fields"]["kind"][0], one["sort"][0]) for one in found)
 
 
-def _word(word: QueryWord, fields: Sequence[str], *, typos: bool) -> Body:
+def _word(word: QueryWord, fields: Sequence[str], *, edits: int) -> Body:
     clauses: list[Body] = []
     for field in fields:
         share = worth.FIELD_SHARE[field]
         clauses += [_worth(query, score * share) for query, score in _as_written(word, field)]
     if word.begun:
         clauses += _begun(word, fields)
-    if typos:
-        clauses += _misspelt(word, fields)
-    if typos and word.unspaced and len(word.parts) > 1:
+    if edits and word.typos:
+        clauses += _misspelt(word, fields, min(edits, word.typos))
+    if edits and word.unspaced and len(word.parts) > 1:
         enough = math.ceil(len(word.parts) / 2)
         pieces = [_any([{"term": {f"{field}_all": part}} for field in fields]) for part in word.parts]
         clauses.append(_worth({"bool": {"should": pieces, "minimum_should_match": enough}}, worth.TWO_TYPOS))
@@ -120,21 +116,19 @@ def _begun(word: QueryWord, fields: Sequence[str]) -> Iterable[Body]:
         yield _worth(_beginning("any", word), worth.PREFIX * worth.FIELD_SHARE["extra"])
 
 
-def _misspelt(word: QueryWord, fields: Sequence[str]) -> Iterable[Body]:
-    if not word.typos:
-        return
+def _misspelt(word: QueryWord, fields: Sequence[str], edits: int) -> Iterable[Body]:
     for field in fields[:2]:
         share = worth.FIELD_SHARE[field]
         yield _worth(_near(f"{field}_folded", word.folded, 1), worth.ONE_TYPO * share)
-        if word.typos > 1:
-            yield _worth(_near(f"{field}_folded", word.folded, word.typos), worth.TWO_TYPOS * share)
+        if edits > 1:
+            yield _worth(_near(f"{field}_folded", word.folded, edits), worth.TWO_TYPOS * share)
     if word.begun:
-        yield _worth(_near("title_begun", word.folded, word.typos), worth.TYPO_PREFIX)
+        yield _worth(_near("title_begun", word.folded, edits), worth.TYPO_PREFIX)
     if fields == FIELDS:
         least = worth.FIELD_SHARE["extra"]
-        yield _worth(_near("any", word.folded, word.typos), worth.TWO_TYPOS * least)
+        yield _worth(_near("any", word.folded, edits), worth.TWO_TYPOS * least)
         if word.begun:
-            yield _worth(_near("any_begun", word.folded, word.typos), worth.TYPO_PREFIX * least)
+            yield _worth(_near("any_begun", word.folded, edits), worth.TYPO_PREFIX * least)
 
 
 def _beginning(field: str, word: QueryWord) -> Body:

@@ -21,7 +21,6 @@ from antiphon_common.errors import Unavailable
 from antiphon_search.adapters import tantivy_queries as queries
 from antiphon_search.domain import (
     KINDS,
-    MODES,
     Document,
     Filters,
     Found,
@@ -177,18 +176,13 @@ class TantivyIndex:
         return queries.total_of(searcher.search(chosen, limit=1, count=True))
 
     def _search(self, request: SearchRequest) -> Found:
-        nothing = Found({kind: Group((), 0) for kind in request.kinds}, "strict")
-        if not request.query.words:
-            return nothing
         searcher = self._ready().searcher()
-        for mode in MODES:
+        for mode in request.query.modes():
             words = queries.words_query(self._schema, request.query, mode)
-            if words is None:
-                continue
             groups = self._groups(searcher, words, request)
             if any(group.total for group in groups.values()):
                 return Found(groups, mode)
-        return nothing
+        return Found({kind: Group((), 0) for kind in request.kinds}, "strict")
 
     def _groups(self, searcher: queries.Searching, words: Query, request: SearchRequest) -> dict[Kind, Group]:
         """The hits by kind: out of one search if it shows all there are, else by one search a kind."""
@@ -207,13 +201,11 @@ class TantivyIndex:
         return Group(queries.hits_of(searcher, result.hits), queries.total_of(result))
 
     def _suggest(self, query: TypedQuery, filters: Filters, limit: int) -> tuple[Hit, ...]:
-        if not query.words:
-            return ()
         searcher = self._ready().searcher()
-        for mode in MODES[:2]:
+        for mode in query.modes():
+            if mode == "loose":
+                break
             words = queries.words_query(self._schema, query, mode, fields=("title",))
-            if words is None:
-                continue
             limited = queries.filtered(self._schema, words, filters)
             result = searcher.search(limited, limit=limit, count=False, weight_by_field="weight")
             if result.hits:

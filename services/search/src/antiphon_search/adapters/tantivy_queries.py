@@ -12,7 +12,7 @@ from uuid import UUID
 from tantivy import DocAddress, FieldType, Occur, Query, Schema, SearchResult
 from tantivy import Document as Row
 
-from antiphon_search.domain import KINDS, Filters, Group, Hit, Kind, Mode, SearchRequest, genre_key
+from antiphon_search.domain import EDITS, KINDS, Filters, Group, Hit, Kind, Mode, SearchRequest, genre_key
 from antiphon_search.domain import Query as TypedQuery
 from antiphon_search.domain import asking as worth
 from antiphon_search.domain.asking import QueryWord
@@ -20,8 +20,6 @@ from antiphon_search.domain.asking import QueryWord
 FIELDS = ("title", "artist", "extra")
 SPELLINGS = ("exact", "folded", "other")
 LONGEST_BEGINNING = 3
-_LOOSE_SHARE = 0.6
-_LOOSE_FROM = 3
 
 
 class Searching(Protocol):
@@ -38,19 +36,14 @@ class Searching(Protocol):
     def doc(self, doc_address: DocAddress) -> Row: ...
 
 
-def words_query(
-    schema: Schema, query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS
-) -> Query | None:
-    """All words of the query, read in this mode; none when the mode would find nothing that others do not."""
-    clauses = [(word, _word(schema, word, fields, typos=mode != "strict")) for word in query.words]
+def words_query(schema: Schema, query: TypedQuery, mode: Mode, *, fields: Sequence[str] = FIELDS) -> Query:
+    """All words of the query, read in this mode."""
+    clauses = [(word, _word(schema, word, fields, edits=EDITS[mode])) for word in query.words]
     demanded = [clause for word, clause in clauses if not word.optional]
     helping = [clause for word, clause in clauses if word.optional]
     if mode == "loose":
-        if len(demanded) < _LOOSE_FROM:
-            return None
-        enough = math.ceil(_LOOSE_SHARE * len(demanded))
-        must = Query.boolean_query([(Occur.Should, c) for c in demanded], minimum_number_should_match=enough)
-        demanded = [must]
+        some = [(Occur.Should, clause) for clause in demanded]
+        demanded = [Query.boolean_query(some, minimum_number_should_match=query.enough)]
     helping += _whole_name(schema, query)
     return Query.boolean_query(
         [(Occur.Must, clause) for clause in demanded] + [(Occur.Should, clause) for clause in helping]
@@ -108,16 +101,17 @@ def total_of(result: SearchResult) -> int:
     return int(getattr(result, "count", 0) or 0)
 
 
-def _word(schema: Schema, word: QueryWord, fields: Sequence[str], *, typos: bool) -> Query:
+def _word(schema: Schema, word: QueryWord, fields: Sequence[str], *, edits: int) -> Query:
     clauses: list[Query] = []
     for field in fields:
         share = worth.FIELD_SHARE[field]
         clauses += [_worth(query, score * share) for query, score in _as_written(schema, word, field)]
     if word.begun:
         clauses += [_worth(query, score) for query, score in _begun(schema, word, fields)]
-    if typos:
-        clauses += [_worth(query, score) for query, score in _misspelt(schema, word, fields)]
-    if typos and word.unspaced and len(word.parts) > 1:
+    if edits and word.typos:
+        near = _misspelt(schema, word, fields, min(edits, word.typos))
+        clauses += [_worth(query, score) for query, score in near]
+    if edits and word.unspaced and len(word.parts) > 1:
         enough = math.ceil(len(word.parts) / 2)
         pieces = [(Occur.Should, _any(_terms(schema, fields, [part]))) for part in word.parts]
         some = Query.boolean_query(pieces, minimum_number_should_match=enough)
@@ -152,21 +146,21 @@ def _begun(schema: Schema, word: QueryWord, fields: Sequence[str]) -> Iterable[t
     yield _near(schema, anywhere, word.folded, 0, begun=True), everywhere
 
 
-def _misspelt(schema: Schema, word: QueryWord, fields: Sequence[str]) -> Iterable[tuple[Query, float]]:
-    if not word.typos:
-        return
+def _misspelt(
+    schema: Schema, word: QueryWord, fields: Sequence[str], edits: int
+) -> Iterable[tuple[Query, float]]:
     for field in fields[:2]:
         share = worth.FIELD_SHARE[field]
         yield _near(schema, f"{field}_folded", word.folded, 1), worth.ONE_TYPO * share
-        if word.typos > 1:
-            yield _near(schema, f"{field}_folded", word.folded, word.typos), worth.TWO_TYPOS * share
+        if edits > 1:
+            yield _near(schema, f"{field}_folded", word.folded, edits), worth.TWO_TYPOS * share
     if word.begun:
-        yield _near(schema, f"{fields[0]}_folded", word.folded, word.typos, begun=True), worth.TYPO_PREFIX
+        yield _near(schema, f"{fields[0]}_folded", word.folded, edits, begun=True), worth.TYPO_PREFIX
     if fields == FIELDS:
         least = worth.FIELD_SHARE["extra"]
-        yield _near(schema, "any", word.folded, word.typos), worth.TWO_TYPOS * least
+        yield _near(schema, "any", word.folded, edits), worth.TWO_TYPOS * least
         if word.begun:
-            yield _near(schema, "any", word.folded, word.typos, begun=True), worth.TYPO_PREFIX * least
+            yield _near(schema, "any", word.folded, edits, begun=True), worth.TYPO_PREFIX * least
 
 
 def _near(schema: Schema, field: str, term: str, edits: int, *, begun: bool = False) -> Query:

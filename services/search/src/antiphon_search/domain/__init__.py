@@ -1,8 +1,8 @@
 """What search knows about names and the people who mistype them. Pure: values in, values out."""
 
 from antiphon_search.domain.asking import (
+    EDITS,
     MAX_QUERY_CHARACTERS,
-    MODES,
     Filters,
     Found,
     Group,
@@ -27,9 +27,9 @@ from antiphon_search.domain.folding import fold
 from antiphon_search.domain.matching import Span, did_you_mean, highlights
 
 __all__ = [
+    "EDITS",
     "KINDS",
     "MAX_QUERY_CHARACTERS",
-    "MODES",
     "Counts",
     "Document",
     "Entry",

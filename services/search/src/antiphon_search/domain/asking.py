@@ -1,5 +1,7 @@
 """Asking: what was typed, read as words with their spellings and how far each may be from what is written."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -14,10 +16,14 @@ _LONGEST_MISSPELT = 24
 _MOST_MISSPELT = 6
 # Said with a name more often than they are part of it; they help the ranking and are not demanded.
 _OPTIONAL = frozenset({"the", "a", "an", "and", "by", "feat", "ft", "featuring", "with"})
+_LOOSE_SHARE, _LOOSE_FROM = 0.6, 3
 
-Mode = Literal["strict", "typos", "loose"]
-MODES: tuple[Mode, ...] = ("strict", "typos", "loose")
-"""How a query is read, in the order it is tried: the next only when the one before found nothing at all."""
+Mode = Literal["strict", "typo", "typos", "loose"]
+EDITS: dict[Mode, int] = {"strict": 0, "typo": 1, "typos": 2, "loose": 2}
+"""How a query is read, in the order it is tried (the next only when the one before found nothing at all), and
+how many edits of a word are forgiven then. Two come late: few words have two mistakes, and it costs most.
+"""
+_STRICTER: tuple[Mode, ...] = ("strict", "typo", "typos")
 
 FIELD_SHARE = {"title": 1.0, "artist": 0.97, "extra": 0.6}
 """What a match in a field is worth."""
@@ -47,6 +53,11 @@ class QueryWord:
     begun: bool
     optional: bool
 
+    @property
+    def forgiven(self) -> int:
+        """How nearly right it may be; a run of signs without spaces may lack some of its parts."""
+        return max(self.typos, int(self.unspaced and len(self.parts) > 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -56,7 +67,19 @@ class Query:
     keys: tuple[str, ...]
 
     @property
-    def demanded(self) -> int:
+    def enough(self) -> int:
+        """How many of the words that are demanded must be found in the loose mode."""
+        return math.ceil(_LOOSE_SHARE * self._demanded)
+
+    def modes(self) -> Iterator[Mode]:
+        """How it may be read, leaving out what would find nothing that the mode before does not."""
+        forgiven = max((word.forgiven for word in self.words), default=-1)
+        yield from (mode for mode in _STRICTER if EDITS[mode] <= forgiven)
+        if self._demanded >= _LOOSE_FROM:
+            yield "loose"
+
+    @property
+    def _demanded(self) -> int:
         return sum(not word.optional for word in self.words)
 
 
