@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo up down ps logs restart test check unit postgres killing outages faults e2e chaos bench servers servers-down env lock schemas clean
+.PHONY: help setup run demo up down ps logs restart test tests check unit postgres killing outages faults e2e chaos bench servers servers-down env lock schemas clean
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -12,14 +12,7 @@ STACK = $(BIN)/python tools/stack --data "$(or $(DATA),data-server)"
 MEMBERS := libs/common libs/contracts gateway $(wildcard services/*) deploy/embedded clients/cli
 K ?=
 PARALLEL := --dist loadfile --no-loadscope-reorder
-# What breaks real servers, or has several processes on them, runs on Postgres only; what has no database, only once.
-ON_SERVERS := $(addprefix services/,file/tests/integration/test_instances.py stream/tests/integration/test_far_store.py \
-	$(addprefix search/tests/integration/test_,broken_elasticsearch.py elasticsearch.py reindexing.py two_instances.py))
 FAULTS := tests-e2e/faults
-# `make e2e` tests the contract on real servers, too.
-CONTRACT_TWICE := $(addprefix --deselect "tests-e2e/test_contract.py::test_the_api_keeps_its_contract_with_,strangers[server" users[server")
-NO_DATABASE := $(addprefix services/,file/tests/integration/test_pictures.py file/tests/integration/test_reader.py \
-	stream/tests/integration/test_blocks.py)
 $(if $(filter-out embedded server,$(PROFILE)),$(error PROFILE=$(PROFILE): there are embedded and server))
 
 help:  ## list the targets
@@ -61,8 +54,9 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 restart:  ## restart SERVICE=
 	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
 
-# All that fits into 25 minutes on two cores.
-test: setup check unit postgres  ## what must hold: lint, types, import rules, shape, every test but those of `make faults`
+test: check tests  ## what must hold, in about twenty minutes: check, unit, postgres and killing
+
+tests: unit postgres killing
 
 # Types are checked in what is delivered, in what operates it and in tests-e2e; other tests, tools and bench are linted only.
 check: setup  ## lint, types (of every src, of what operates it and of tests-e2e), import rules and shape
@@ -74,15 +68,17 @@ check: setup  ## lint, types (of every src, of what operates it and of tests-e2e
 
 # The longest come first (`testpaths`), not what has the most tests, so that no worker is left over with them.
 # Three workers for two cores, because many tests wait; so the demo may take longer to start again than promised.
+# What proves the same on both profiles is marked so (`once`), and runs in one of the next two.
 unit: setup  ## every test but those of the next three, in parallel; K= selects by name
 	@DEMO_SECONDS=$${DEMO_SECONDS:-10} ANTIPHON_TEST_PROFILE=embedded $(BIN)/python -m pytest -n 3 $(PARALLEL) \
-		--ignore $(FAULTS) $(ON_SERVERS:%=--ignore %) $(CONTRACT_TWICE) $(if $(K),-k "$(K)")
+		--ignore $(FAULTS) $(if $(K),-k "$(K)")
 
 postgres: setup  ## the services' tests once more, on Postgres (search's on Elasticsearch), and those that are of servers anyway
-	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 2 $(PARALLEL) $(NO_DATABASE:%=--ignore %) \
+	@ANTIPHON_TEST_PROFILE=server $(BIN)/python -m pytest -n 3 $(PARALLEL) \
 		$(wildcard services/*/tests/integration services/*/tests/api)
 
-killing: setup  ## a short `make chaos`, and the tests of its checker
+# Alone: whom a kill disturbs is to be one of its own.
+killing: setup  ## a short `make chaos` (four minutes), and the tests of its checker
 	@$(BIN)/python -m pytest -s $(FAULTS)/test_checker.py $(FAULTS)/test_chaos.py
 
 outages: setup  ## what is promised while a server or a service is down or frozen

@@ -5,7 +5,8 @@ Everything that asks for `url` runs twice: on an embedded platform, and on one o
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,24 @@ from antiphon_common.testing.servers import are_required, not_tested
 
 GIVEN = os.environ.get("ANTIPHON_E2E_URL")
 PROFILES = ["given"] if GIVEN else (os.environ.get("PROFILES") or "embedded,server").split(",")
+
+_PLATFORMS = pytest.StashKey[ExitStack]()
+
+
+@pytest.fixture(scope="session")
+def platforms(request: pytest.FixtureRequest) -> Iterator[ExitStack]:
+    """What a worker's journeys share, ended with them."""
+    with ExitStack() as platforms:
+        request.session.stash[_PLATFORMS] = platforms
+        yield platforms
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """A worker's platforms end with its last journey: an idle one would take from all tests that follow."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        item.session.stash.get(_PLATFORMS, ExitStack()).close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,12 +58,12 @@ def url(request: pytest.FixtureRequest) -> str:
 
 # Fixtures of their own, without parameters: pytest ends a parametrised one whenever the parameter changes.
 @pytest.fixture(scope="session")
-def url_embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url_embedded(platforms: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An embedded platform for all of this worker's tests."""
     platform = PlatformProcess(tmp_path_factory.mktemp("platform") / "data")
     platform.start()
-    yield platform.url
-    platform.stop()
+    platforms.callback(platform.stop)
+    return platform.url
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +78,13 @@ def server_programs() -> None:
 
 @pytest.fixture(scope="session")
 def server_platform(
-    server_programs: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerPlatform]:
+    platforms: ExitStack, server_programs: None, tmp_path_factory: pytest.TempPathFactory
+) -> ServerPlatform:
     """A platform on real servers for all workers."""
     base = tmp_path_factory.getbasetemp()
     # A worker's directory is below that of the run.
-    with shared_platform(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as platform:
-        yield platform
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return platforms.enter_context(shared_platform(folder))
 
 
 @pytest.fixture(scope="session")

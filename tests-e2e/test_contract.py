@@ -11,6 +11,9 @@ import pytest
 from e2e_support.audio import make_audio
 from e2e_support.people import Person
 
+# `make e2e` tests it on both.
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "6")
 # These end the very session that the run is made with.

@@ -131,6 +131,38 @@ def test_a_run_fails_where_servers_are_required(run: Run, variable: str) -> None
     assert "1 passed, 1 error" in done.stdout
 
 
+ONCE = """
+import pytest
+
+@pytest.fixture(params=["embedded", "server"])
+def url(request): return request.param
+
+@pytest.mark.once("server")
+def test_of_servers(): pass
+
+@pytest.mark.once("embedded", "server")
+def test_of_both(): pass
+
+@pytest.mark.once
+def test_of_a_url(url): pass
+
+def test_of_any(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "left_out"),
+    [("embedded", ["of_servers", "url[server]"]), ("server", ["url[embedded]"]), ("", [])],
+)
+def test_a_run_of_one_profile_leaves_out_what_belongs_to_the_other(
+    run: Run, tmp_path: Path, profile: str, left_out: list[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(ONCE)
+    done = run("-v", ANTIPHON_TEST_PROFILE=profile)
+    assert f"{5 - len(left_out)} passed" in done.stdout, done.stdout
+    assert not [name for name in left_out if name in done.stdout]
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_container_tells_every_variable_and_runs_what_compose_runs(name: str) -> None:
     image = IMAGES[name]

@@ -31,6 +31,8 @@ from antiphon_file.repository import unit_of_work
 from antiphon_file.settings import Settings
 from antiphon_file.tables import OUTBOX, UploadRow
 
+pytestmark = pytest.mark.once("server")
+
 LOG = open_log("test", level="error", file=None)
 ROOM = Quota(10**9, 1000, 1000)
 

@@ -13,6 +13,8 @@ from antiphon_file.adapters.pool import ReaderPool
 from antiphon_file.adapters.reader import ChildReader
 from antiphon_file.domain import Picture, Refused
 
+pytestmark = pytest.mark.once("embedded")
+
 Render = Callable[[bytes], "object"]
 
 

@@ -21,6 +21,8 @@ from antiphon_file.adapters.pool import Bounds, ChildDied, ReaderPool, TookTooLo
 from antiphon_file.adapters.reader import ChildReader
 from antiphon_file.domain import ReaderFailed, Refused
 
+pytestmark = pytest.mark.once("embedded")
+
 BOUNDS = Bounds(cpu_seconds=20, wall_seconds=30)
 
 

@@ -15,6 +15,8 @@ from antiphon_common.testing.running import eventually, running
 from antiphon_search.app import create_app
 from antiphon_search.settings import Settings
 
+pytestmark = pytest.mark.once("server")
+
 FLOOD = 5000
 CATCH_UP_SECONDS = 30
 

@@ -23,6 +23,8 @@ from antiphon_search.domain import KINDS, Document, Filters, SearchRequest, read
 from antiphon_search.ports import Change, SearchIndex
 from antiphon_search.settings import Settings
 
+pytestmark = pytest.mark.once("server")
+
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nX-Elastic-Product: Elasticsearch\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
 )

@@ -15,6 +15,8 @@ from antiphon_search.adapters import open_index
 from antiphon_search.domain import KINDS, Document, Filters, SearchRequest, read_query
 from antiphon_search.ports import Change, SearchIndex
 
+pytestmark = pytest.mark.once("embedded")
+
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> str:

@@ -23,6 +23,8 @@ from antiphon_search.app import create_app
 from antiphon_search.domain import Document, Entry
 from antiphon_search.settings import Settings
 
+pytestmark = pytest.mark.once("server")
+
 DOCUMENTS = 1500
 
 

@@ -1,5 +1,6 @@
 """The quality suite: one list of queries and what they must find, for every adapter of the index port."""
 
+import os
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from antiphon_search.ports import Change, SearchIndex
 _DATA: dict[str, Any] = tomllib.loads((Path(__file__).parent / "quality.toml").read_text())
 _NAMES = UUID("6f1a4b8e-0000-4000-8000-000000000000")
 _DELETED = frozenset(_DATA["deleted"])
-ADAPTERS = ("tantivy", "elasticsearch")
+ADAPTERS = {"embedded": ["tantivy"], "server": ["elasticsearch"]}
 
 
 def _id(slug: str) -> UUID:
@@ -64,7 +65,10 @@ class Answer:
     suggested: list[str]
 
 
-@pytest.fixture(scope="module", params=ADAPTERS)
+@pytest.fixture(
+    scope="module",
+    params=ADAPTERS.get(os.environ.get("ANTIPHON_TEST_PROFILE", ""), ["tantivy", "elasticsearch"]),
+)
 def url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
 ) -> Iterator[str]:

@@ -17,6 +17,8 @@ from antiphon_search.adapters.indexing import Indexer
 from antiphon_search.domain import Document, Entry
 from antiphon_search.settings import Settings
 
+pytestmark = pytest.mark.once("server")
+
 
 @pytest.fixture
 def shared(settings: Settings, postgres_url: str, elasticsearch_url: str) -> Settings:

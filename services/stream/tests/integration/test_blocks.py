@@ -7,6 +7,8 @@ import pytest
 from antiphon_common.errors import Unavailable
 from antiphon_stream.adapters.blocks import BLOCK, Blocks
 
+pytestmark = pytest.mark.once("embedded")
+
 SIZE = 5 * BLOCK + 100
 FILE = b"".join(bytes([number]) * BLOCK for number in range(5)) + b"e" * 100
 

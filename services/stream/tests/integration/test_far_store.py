@@ -25,6 +25,8 @@ from antiphon_stream.domain import Ticket, Track, sign
 from antiphon_stream.repository import SqlTracks
 from antiphon_stream.settings import Settings
 
+pytestmark = pytest.mark.once("server")
+
 AUDIO = hashlib.shake_256(b"far").digest(12 * 1024 * 1024 + 11)
 LISTENERS = 20
 

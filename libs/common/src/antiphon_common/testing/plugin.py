@@ -105,10 +105,33 @@ async def fault_proxy() -> AsyncIterator[Callable[[str, int], Awaitable[FaultPro
         await proxy.close()
 
 
+_ONCE = (
+    "once(*profiles): proves no more on the other profile, so a run of one (ANTIPHON_TEST_PROFILE) leaves it "
+    "to these; without any it belongs to the profile of its `url`"
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A worker is told which stack it shares; whoever has no such word began the run."""
+    config.addinivalue_line("markers", _ONCE)
     told = getattr(config, "workerinput", {}).get(_TOLD)
     config.stash[_RUN] = Run.from_text(told) if told else Run.begin()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A run of one profile leaves out what belongs to another."""
+    profile = os.environ.get("ANTIPHON_TEST_PROFILE")
+    others = [item for item in items if profile and not _belongs(item, profile)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _belongs(item, profile or "")]
+
+
+def _belongs(item: pytest.Item, profile: str) -> bool:
+    marker = item.get_closest_marker("once")
+    if marker is None:
+        return True
+    return profile in (marker.args or (item.callspec.params["url"],))  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
