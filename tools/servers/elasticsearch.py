@@ -58,7 +58,6 @@ def _prepare(stack: Stack) -> None:
         "xpack.security.enabled": "true", "xpack.security.enrollment.enabled": "false",
         "xpack.security.http.ssl.enabled": "false", "xpack.security.transport.ssl.enabled": "false",
         "cluster.routing.allocation.disk.threshold_enabled": "false",
-        "node.store.allow_mmap": "false",
     }  # fmt: skip
     text = "".join(f"{name}: {value}\n" for name, value in settings.items())
     stack.write(home / "config/elasticsearch.yml", text)
