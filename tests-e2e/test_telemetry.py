@@ -21,7 +21,7 @@ from e2e_support.sharing import collector_port
 from antiphon_common.testing.running import eventually
 
 ROOT = Path(__file__).parent.parent
-OURS = re.compile(r"\b(antiphon_[a-z0-9_]+)")
+OURS, BROKERS = re.compile(r"\b(antiphon_[a-z0-9_]+)"), re.compile(r"\b(rabbitmq_[a-z0-9_]+)")
 ENDS = ("bucket", "sum", "count")
 OUTSIDE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -189,7 +189,22 @@ async def test_every_query_of_dashboards_and_alerts_names_what_is_exported(
 ) -> None:
     await ada.publish(make_audio(tmp_path / "three.mp3", title="Counted", artist="Ana", album="Tides"))
     names = set[str]().union(*(await exported(watched)).values())
+    assert_asked_for_nothing_else(OURS, names)
+
+
+async def test_every_query_about_the_broker_names_what_it_exports(server_platform: ServerPlatform) -> None:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(server_platform.variables["RABBITMQ_METRICS"])).text
+    assert_asked_for_nothing_else(BROKERS, set(series(text)))
+    assert re.search(r'^rabbitmq_queue_messages_ready\{[^}]*queue="search"', text, re.MULTILINE), "each queue"
+
+
+def assert_asked_for_nothing_else(kind: re.Pattern[str], names: set[str]) -> None:
+    """Every series of a kind that dashboards and alerts name is one of these, and they name some."""
+    asked = 0
     for path in sorted((ROOT / "deploy" / "observability").rglob("*")):
         if path.suffix in (".yml", ".yaml", ".json"):
-            used = set(OURS.findall(path.read_text()))
+            used = set(kind.findall(path.read_text()))
             assert used <= names, f"{path.name} asks for {sorted(used - names)}"
+            asked += len(used)
+    assert asked

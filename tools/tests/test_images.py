@@ -24,12 +24,18 @@ def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
                 yield found[1], found[2]
 
 
-def build(root: Path, dockerfile: Path, into: Path, *, service: str) -> Path:
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python that the image of the build stage brings, without any package."""
+    tool = tmp_path_factory.mktemp("tool")
+    subprocess.run([sys.executable, "-m", "venv", str(tool)], check=True)
+    return tool
+
+
+def build(root: Path, dockerfile: Path, into: Path, *, service: str, tool: Path) -> Path:
     """Do what an engine would do in the build stage; `/venv` and `/src` lie under `into`."""
     source, venv = into / "src", into / "venv"
     source.mkdir()
-    tool = into / "tool"
-    subprocess.run([sys.executable, "-m", "venv", str(tool)], check=True)
     environment = {"PATH": f"{tool}/bin:{os.environ['PATH']}", "SERVICE": service, "HOME": str(into)}
     environment |= {
         k: v for k, v in os.environ.items() if k.startswith(("PIP_", "UV_", "SSL_")) or "proxy" in k
@@ -56,9 +62,11 @@ def copy(origin: Path, target: Path, *, as_file_in: bool) -> None:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("service", ["gateway", "search"])
-def test_the_build_steps_make_a_service_that_runs(root: Path, tmp_path: Path, service: str) -> None:
+def test_the_build_steps_make_a_service_that_runs(
+    root: Path, tmp_path: Path, tool: Path, service: str
+) -> None:
     folder = root / service if service == "gateway" else root / "services" / service
-    venv = build(root, folder / "Dockerfile", tmp_path, service=service)
+    venv = build(root, folder / "Dockerfile", tmp_path, service=service, tool=tool)
     # In another directory, so that nothing of this checkout can be imported by accident.
     found = subprocess.run(
         [venv / "bin" / "python", "-m", f"antiphon_{service}", "serve"],
@@ -71,7 +79,9 @@ def test_the_build_steps_make_a_service_that_runs(root: Path, tmp_path: Path, se
     assert installed == {"antiphon_common", "antiphon_contracts", f"antiphon_{service}"}
 
 
-def test_a_package_that_is_not_the_locked_one_does_not_get_into_an_image(root: Path, tmp_path: Path) -> None:
+def test_a_package_that_is_not_the_locked_one_does_not_get_into_an_image(
+    root: Path, tmp_path: Path, tool: Path
+) -> None:
     """The lock's hashes are verified although it is only a constraint."""
     lock = (root / "requirements.lock").read_text("utf-8")
     changed = re.sub(
@@ -86,5 +96,7 @@ def test_a_package_that_is_not_the_locked_one_does_not_get_into_an_image(root: P
     (tmp_path / "root" / "requirements.lock").write_text(changed, "utf-8")
     (tmp_path / "out").mkdir()
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        build(tmp_path / "root", root / "gateway" / "Dockerfile", tmp_path / "out", service="gateway")
+        build(
+            tmp_path / "root", root / "gateway" / "Dockerfile", tmp_path / "out", service="gateway", tool=tool
+        )
     assert "hash mismatch" in failed.value.stderr.lower()

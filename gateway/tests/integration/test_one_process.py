@@ -25,7 +25,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
 
 
 async def asked(port: int, path: str) -> httpx.Response | None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
         try:
             return await client.get(path)
         except httpx.HTTPError:
