@@ -19,7 +19,7 @@ from antiphon_cli.client import Client
 from antiphon_cli.credentials import Credentials
 from antiphon_common.testing.running import eventually
 
-# The promise. `make test` and so CI relax it: there two workers share two cores with everything they test.
+# The promise. `make test` and so CI relax it: there three workers share two cores with everything they test.
 DEMO_SECONDS = float(os.environ.get("DEMO_SECONDS", "5"))
 
 
