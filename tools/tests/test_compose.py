@@ -126,6 +126,17 @@ def test_whoever_is_waited_for_has_a_health_check(name: str) -> None:
         assert port.startswith(("127.0.0.1:", "${BIND:-127.0.0.1}:"))
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_waits_for_the_servers_that_it_is_told_of(name: str) -> None:
+    told = re.findall(r"(?:@|//)([a-z0-9]+):\d+", " ".join(environment(name).values()))
+    # Whoever needs the store waits for its bucket, which waits for the store.
+    needed = {"bucket" if host == "s3" else host for host in told if host not in OURS}
+    assert needed
+    for server in needed:
+        condition = "service_completed_successfully" if server == "bucket" else "service_healthy"
+        assert BLOCKS[name]["depends_on"][server] == {"condition": condition}
+
+
 def test_every_variable_of_the_edges_configuration_is_given_and_its_secret_is_the_gateways() -> None:
     edge, gateway = BLOCKS["edge"]["environment"], BLOCKS["gateway"]["environment"]
     templates = (ROOT / "deploy/nginx/templates").glob("*.template")
