@@ -126,15 +126,21 @@ def test_whoever_is_waited_for_has_a_health_check(name: str) -> None:
         assert port.startswith(("127.0.0.1:", "${BIND:-127.0.0.1}:"))
 
 
+# Not for the store but for its bucket, and not for the engine but for the account on it; both wait for these.
+STANDS_FOR = {"s3": "bucket", "elasticsearch": "index-accounts"}
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_each_process_waits_for_the_servers_that_it_is_told_of(name: str) -> None:
-    told = re.findall(r"(?:@|//)([a-z0-9]+):\d+", " ".join(environment(name).values()))
-    # Whoever needs the store waits for its bucket, which waits for the store.
-    needed = {"bucket" if host == "s3" else host for host in told if host not in OURS}
+    told = set(re.findall(r"(?:@|//)([a-z][a-z0-9]*):\d+", " ".join(environment(name).values())))
+    needed = told - {*OURS, "localhost"}
     assert needed
     for server in needed:
-        condition = "service_completed_successfully" if server == "bucket" else "service_healthy"
-        assert BLOCKS[name]["depends_on"][server] == {"condition": condition}
+        waiter = BLOCKS[name]
+        if made := STANDS_FOR.get(server):
+            assert waiter["depends_on"][made] == {"condition": "service_completed_successfully"}
+            waiter = BLOCKS[made]
+        assert waiter["depends_on"][server] == {"condition": "service_healthy"}
 
 
 def test_every_variable_of_the_edges_configuration_is_given_and_its_secret_is_the_gateways() -> None:
