@@ -1,7 +1,6 @@
 """A platform to measure, and somebody to use it: the same ones that the journeys use."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,8 +34,7 @@ def servers(*names: str) -> Iterator[Mapping[str, str]]:
     platform = server_platform()
     try:
         platform.servers("up", *names)
-        said = platform.servers("env", *names)
         print(f"{', '.join(names)}: our own, synced to disk, load {os.getloadavg()[0]:.1f}", flush=True)
-        yield dict(re.findall(r"^export ([A-Z0-9_]+)='?([^'\n]*)'?$", said, re.MULTILINE))
+        yield platform.variables(*names)
     finally:
         platform.remove()

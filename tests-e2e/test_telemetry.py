@@ -194,7 +194,7 @@ async def test_every_query_of_dashboards_and_alerts_names_what_is_exported(
 
 async def test_every_query_about_the_broker_names_what_it_exports(server_platform: ServerPlatform) -> None:
     async with httpx.AsyncClient() as client:
-        text = (await client.get(server_platform.variables["RABBITMQ_METRICS"])).text
+        text = (await client.get(server_platform.variables()["RABBITMQ_METRICS"])).text
     assert_asked_for_nothing_else(BROKERS, set(series(text)))
     assert re.search(r'^rabbitmq_queue_messages_ready\{[^}]*queue="search"', text, re.MULTILINE), "each queue"
 

@@ -59,8 +59,7 @@ class ServerPlatform:
     def start(self) -> None:
         """Servers, then the processes. Raises `AssertionError` with what was printed."""
         self.servers("up")
-        said = self.servers("env")
-        self._environment |= dict(re.findall(r"^export ([A-Z0-9_]+)='?([^'\n]*)'?$", said, re.MULTILINE))
+        self._environment |= self.variables()
         self.stack("up", "--port", str(self.port))
 
     def remove(self) -> None:
@@ -93,10 +92,10 @@ class ServerPlatform:
         )
         return text
 
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """The administrators' URLs of the servers, by name: POSTGRES_URL ..."""
-        return self._environment
+    def variables(self, *servers: str) -> dict[str, str]:
+        """The administrators' URLs of these servers (of all), by name: POSTGRES_URL ...; whoever started them."""
+        said = self.servers("env", *servers)
+        return dict(re.findall(r"^export ([A-Z0-9_]+)='?([^'\n]*)'?$", said, re.MULTILINE))
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines of every process's log."""

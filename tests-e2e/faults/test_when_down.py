@@ -230,7 +230,7 @@ async def test_without_its_database_only_that_service_is_missed(scene: Scene, se
 @asynccontextmanager
 async def without_database(scene: Scene, role: str) -> AsyncIterator[None]:
     """The service's role may not log in, and is thrown out."""
-    administrator = await asyncpg.connect(scene.platform.variables["POSTGRES_URL"].replace("+asyncpg", ""))
+    administrator = await asyncpg.connect(scene.platform.variables()["POSTGRES_URL"].replace("+asyncpg", ""))
     try:
         await administrator.execute(f'ALTER ROLE "{role}" NOLOGIN')
         await administrator.execute(
