@@ -47,6 +47,7 @@ def _prepare(flavour: str, stack: Stack) -> None:
         "management.tcp.ip": HOST, "management.tcp.port": stack.port(f"{flavour}-api"),
         "prometheus.tcp.ip": HOST, "prometheus.tcp.port": stack.port(f"{flavour}-metrics"),
         "default_user": USER, "default_pass": stack.password, "log.console": "false",
+        "prometheus.return_per_object_metrics": "true",
         "disk_free_limit.absolute": "50MB", "vm_memory_high_watermark.absolute": "1GB",
     }  # fmt: skip
     stack.write(home / "rabbitmq.conf", "".join(f"{name} = {value}\n" for name, value in settings.items()))
@@ -99,6 +100,7 @@ def _variables(flavour: str, stack: Stack) -> Mapping[str, str]:
     return {
         f"AMQP{number}_URL": f"amqp://{who}:{stack.port(_amqp(flavour))}/",
         f"RABBITMQ{number}_API": f"http://{who}:{stack.port(f'{flavour}-api')}/api",
+        f"RABBITMQ{number}_METRICS": f"http://{HOST}:{stack.port(f'{flavour}-metrics')}/metrics",
     }
 
 
