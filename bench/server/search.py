@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import aiohttp
 import asyncpg
-import httpx
+import orjson
 import psutil
 
 from bench._stack import PROCESSES, ServerPlatform, server_platform
@@ -122,11 +123,11 @@ async def fill(platform: ServerPlatform, library: Library) -> None:
     print(f"reindex of {ROWS:,} tracks: {took:.0f} s, {ROWS / took:,.0f} a second")
 
 
-async def ask(http: httpx.AsyncClient, text: str) -> str:
+async def ask(http: aiohttp.ClientSession, text: str) -> str:
     """What came of one question."""
-    answer = await http.get("/api/search", params={"q": text})
-    body = answer.json()
-    if answer.status_code != 200:
+    async with http.get("/api/search", params={"q": text}) as answer:
+        body = orjson.loads(await answer.read())
+    if answer.status != 200:
         return f"failed: {body.get('code')}"
     return "found" if body["tracks"]["total"] else "nothing"
 
@@ -204,7 +205,7 @@ async def measure(url: str, questions: Iterator[str], platform: ServerPlatform |
     spent: list[Spent] = []
 
     async def client() -> None:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        async with aiohttp.ClientSession(url) as http:
             for text in itertools.islice(unique, WARM_UP // CLIENTS):
                 # A cold engine may be too slow at first, and is then left in peace for a moment.
                 if (await ask(http, text)).startswith("failed"):
