@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from antiphon_catalog.consumers import HANDLERS
 from antiphon_catalog.ports import Deps
 from antiphon_catalog.repository import unit_of_work
-from antiphon_catalog.routes import routers
+from antiphon_catalog.routes import ROUTERS
 from antiphon_catalog.settings import Settings
 from antiphon_catalog.tables import INBOX, OUTBOX
 from antiphon_common.bus import open_bus
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Antiphon catalog",
         description=DESCRIPTION,
         deps=Deps(database=database, open_unit=open_unit, clock=clock),
-        routers=routers(),
+        routers=ROUTERS,
         components=[database, bus, relay, consumer, inbox.pruning(database, INBOX, clock=clock, log=log)],
         checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),

@@ -16,7 +16,7 @@ from antiphon_common.web.identity import JwksClient, Verifier
 from antiphon_library.consumers import HANDLERS
 from antiphon_library.ports import Deps
 from antiphon_library.repository import unit_of_work
-from antiphon_library.routes import routers
+from antiphon_library.routes import ROUTERS
 from antiphon_library.settings import Settings
 from antiphon_library.tables import INBOX, OUTBOX
 
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Antiphon library",
         description=DESCRIPTION,
         deps=Deps(database=database, open_unit=open_unit, clock=clock),
-        routers=routers,
+        routers=ROUTERS,
         components=[database, bus, relay, consumer, inbox.pruning(database, INBOX, clock=clock, log=log)],
         checks={"keys": keys.ping, "database": database.ping, "bus": bus.ping},
         verifier=Verifier(keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock),

@@ -1,6 +1,5 @@
 """HTTP in and out of the file service."""
 
-from antiphon_file.routes.images import router as images
-from antiphon_file.routes.uploads import router as uploads
+from antiphon_file.routes import images, uploads
 
-ROUTERS = (uploads, images)
+ROUTERS = (uploads.router, images.router)

@@ -2,6 +2,4 @@
 
 from antiphon_library.routes import keeps, plays
 
-routers = [keeps.router, plays.router]
-
-__all__ = ["routers"]
+ROUTERS = (keeps.router, plays.router)
