@@ -3,7 +3,8 @@
 The upstream request holds only what the key holds, so nothing a client adds can poison what others get.
 """
 
-from antiphon_gateway.caching import AnswerCache, Fetched, Remembered, not_modified
+from antiphon_common.web.etags import is_unchanged
+from antiphon_gateway.caching import AnswerCache, Fetched, Remembered
 from antiphon_gateway.exchange import Exchange
 from antiphon_gateway.headers import answered_headers
 from antiphon_gateway.matching import Target
@@ -57,7 +58,8 @@ class PublicAnswers:
 
 
 async def _give(exchange: Exchange, found: Remembered) -> None:
-    if not_modified(exchange.fields.get(b"if-none-match"), found.etag):
+    sent = exchange.fields.get(b"if-none-match", b"").decode("latin-1")
+    if is_unchanged(sent, found.etag.decode("latin-1")):
         kept = (b"etag", b"cache-control", b"vary", b"expires", b"content-language")
         await exchange.start(304, [pair for pair in found.headers if pair[0] in kept])
         await exchange.write(b"", more=False)

@@ -196,13 +196,3 @@ def _remember(found: Fetched, *, seconds: float, now: float) -> Remembered:
     # Answers made in the same moment must not all expire in the same moment.
     fresh = seconds * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
     return Remembered(headers, found.body, etag, now + fresh, now + fresh + seconds)
-
-
-def not_modified(if_none_match: bytes | None, etag: bytes) -> bool:
-    """Whether the client's copy is still right (RFC 9110, 13.1.2: weak comparison)."""
-    if not if_none_match:
-        return False
-    if if_none_match.strip() == b"*":
-        return True
-    wanted = etag.removeprefix(b"W/")
-    return any(part.strip().removeprefix(b"W/") == wanted for part in if_none_match.split(b","))

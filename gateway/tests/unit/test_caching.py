@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Collection
 
-import pytest
-
 from antiphon_common.cache.memory import MemoryCache
 from antiphon_common.logs import open_log
-from antiphon_gateway.caching import AnswerCache, Fetched, Remembered, not_modified
+from antiphon_gateway.caching import AnswerCache, Fetched, Remembered
 
 TAGS = ("track:1", "tracks")
 
@@ -98,14 +96,3 @@ async def test_a_failure_is_told_to_everybody_and_kept_for_nobody() -> None:
 def test_what_is_written_can_be_read_again() -> None:
     one = Remembered([(b"etag", b'"\xff"'), (b"a", b"1")], b"body\n\x00\n", b'"\xff"', 1.5, 2.5)
     assert Remembered.from_bytes(one.to_bytes()) == one
-
-
-@pytest.mark.parametrize(
-    ("sent", "expected"),
-    [(None, False), (b"", False), (b"*", True), (b'"a"', True), (b'W/"a"', True), (b'"b", "a"', True),
-    (b'"b"', False),
-     (b"a", False), (b'"a', False)],
-)  # fmt: skip
-def test_a_copy_is_compared_weakly(sent: bytes | None, expected: bool) -> None:
-    assert not_modified(sent, b'"a"') is expected
-    assert not_modified(sent, b'W/"a"') is expected

@@ -13,6 +13,7 @@ from antiphon_catalog.queries.paging import Slice
 from antiphon_catalog.usecases.wishes import Editing
 from antiphon_common.errors import Forbidden
 from antiphon_common.principal import Principal
+from antiphon_common.web.etags import is_unchanged
 from antiphon_common.web.identity import User
 
 
@@ -60,7 +61,7 @@ Part = Annotated[Slice, Depends(_slice)]
 Genre = Annotated[str, Query(min_length=1, max_length=100)]
 IfMatch = Annotated[Expected, Depends(_expected)]
 Maker = Annotated[Principal, Depends(_maker)]
-IfNoneMatch = Annotated[str | None, Header(max_length=500)]
+IfNoneMatch = Annotated[str | None, Header()]
 
 
 def revised_answer(
@@ -74,9 +75,7 @@ def revised_answer(
     content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
     digest = hashlib.blake2b(content, digest_size=6).hexdigest()
     tag = f'"{body["revision"]}-{digest}"'
-    if if_none_match and any(
-        known.strip().removeprefix("W/") in {tag, "*"} for known in if_none_match.split(",")
-    ):
+    if is_unchanged(if_none_match, tag):
         return Response(status_code=304, headers={"etag": tag})
     return Response(content, status, {"etag": tag}, media_type="application/json")
 
