@@ -18,6 +18,7 @@ from antiphon_common.testing.isolation import (
     s3_bucket,
 )
 from antiphon_common.testing.proxy import FaultProxy
+from antiphon_common.testing.running import eventually
 from antiphon_common.testing.servers import Servers
 
 MakeProxy = Callable[[str, int], Awaitable[FaultProxy]]
@@ -165,10 +166,14 @@ async def test_a_reset_hits_only_what_is_open(proxy: FaultProxy) -> None:
 async def test_a_delay_is_added_once_and_not_to_every_chunk(proxy: FaultProxy) -> None:
     talk = await asyncio.open_connection("127.0.0.1", proxy.port)
     proxy.delay(0.2)
-    began = time.monotonic()
-    await ask(talk, b"x" * 60_000 + b"\n")
-    took = time.monotonic() - began
-    assert 0.2 <= took < 0.4
+
+    async def took() -> float:
+        began = time.monotonic()
+        await ask(talk, b"x" * 60_000 + b"\n")
+        return time.monotonic() - began
+
+    # A busy machine may add something to one of them, but not to each.
+    assert await eventually(took, lambda seconds: seconds < 0.4) >= 0.2
 
 
 @pytest.mark.parametrize("when", ["before connecting", "while open"])
