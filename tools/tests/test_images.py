@@ -67,6 +67,8 @@ def test_the_build_steps_make_a_service_that_runs(
 ) -> None:
     folder = root / service if service == "gateway" else root / "services" / service
     venv = build(root, folder / "Dockerfile", tmp_path, service=service, tool=tool)
+    # The root of a container is read-only: what is not compiled now is compiled again at every start.
+    assert list((venv / "lib").glob(f"python*/site-packages/antiphon_{service}/__pycache__/app.*.pyc"))
     # In another directory, so that nothing of this checkout can be imported by accident.
     found = subprocess.run(
         [venv / "bin" / "python", "-m", f"antiphon_{service}", "serve"],
@@ -74,8 +76,6 @@ def test_the_build_steps_make_a_service_that_runs(
     )  # fmt: skip
     assert found.returncode == 2
     assert f"{service.upper()}_BUS_URL: Field required" in found.stderr
-    # The root of a container is read-only: what is not compiled now is compiled again at every start.
-    assert list((venv / "lib").glob(f"python*/site-packages/antiphon_{service}/__pycache__/app.*.pyc"))
     names = {path.name for path in (venv / "lib").glob("python*/site-packages/antiphon_*") if path.is_dir()}
     installed = {name for name in names if "." not in name}
     assert installed == {"antiphon_common", "antiphon_contracts", f"antiphon_{service}"}
