@@ -134,6 +134,14 @@ async def test_people_find_what_they_look_for(
         assert answer.suggested[: len(wanted["suggests"]) or None] == wanted["suggests"], answer
 
 
-def test_the_suite_is_large_enough() -> None:
+ASKED = {"viewer", "kinds", "genre", "year_from", "year_to"}
+EXPECTED = {"first", "has", "only", "order", "none", "meant", "suggests"}
+
+
+def test_the_suite_is_large_enough_and_every_row_of_it_expects_something() -> None:
     assert len(_DATA["queries"]) >= 150
     assert len(DOCUMENTS) == len(_DATA["documents"])
+    for why, _, wanted in _DATA["queries"]:
+        assert wanted.keys() & EXPECTED, why
+        assert wanted.get("has") != [], why
+        assert wanted.keys() <= ASKED | EXPECTED, why
