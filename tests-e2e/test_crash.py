@@ -12,7 +12,7 @@ import httpx
 import pytest
 from e2e_support import stores
 from e2e_support.audio import add_cover, make_audio
-from e2e_support.people import Person
+from e2e_support.people import Person, every
 from e2e_support.platform import PlatformProcess
 
 from antiphon_common.testing.running import eventually
@@ -164,13 +164,3 @@ async def check(ada: Person, importer: Importer, files: list[Path]) -> None:
 
 def _has_once(title: str, page: Any) -> bool:
     return [track["title"] for track in page["items"]].count(title) == 1
-
-
-async def every(person: Person, path: str, **params: Any) -> list[Any]:
-    items, cursor = [], None
-    while True:
-        page = await person.get(path, **{**params, "limit": 100, **({"cursor": cursor} if cursor else {})})
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            return items

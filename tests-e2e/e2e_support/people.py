@@ -118,3 +118,14 @@ class Person:
             return [item["id"] for item in answer.json()["tracks"]["items"]] if answer.is_success else []
 
         await eventually(found, lambda ids: track_id in ids, seconds=seconds)
+
+
+async def every(person: Person, path: str, **params: Any) -> list[Any]:
+    """All pages of a list."""
+    items, cursor = [], None
+    while True:
+        page = await person.get(path, **{**params, "limit": 100, **({"cursor": cursor} if cursor else {})})
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if not cursor:
+            return items

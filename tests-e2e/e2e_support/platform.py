@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 ANTIPHON = [sys.executable, "-m", "antiphon_cli"]
@@ -90,13 +89,3 @@ def antiphon(
         [*ANTIPHON, *arguments], input=stdin, capture_output=True, text=True, env=environment,
         timeout=seconds, check=False,
     )  # fmt: skip
-
-
-def wait_until_gone(pid: int, seconds: float) -> bool:
-    """Whether a process ended in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not Path(f"/proc/{pid}").exists():
-            return True
-        time.sleep(0.02)
-    return False

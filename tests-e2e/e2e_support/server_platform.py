@@ -21,12 +21,14 @@ from typing import Any, Self
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from antiphon_common.testing.servers import VARIABLES
 from antiphon_gateway.settings import SERVICES
 from e2e_support.platform import GENEROUS
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESSES = ("gateway", *SERVICES)
 SERVERS = ("postgres", "redis", "rabbitmq", "elasticsearch", "s3")
+_NAMED = {name for server in SERVERS for name in VARIABLES[server]}
 
 
 class ServerPlatform:
@@ -40,8 +42,10 @@ class ServerPlatform:
         self.data.chmod(0o711)
         self.port = port
         self.url = f"http://localhost:{port}"
+        # The servers are the stack's own, as with `make up`, whatever others the run was given.
+        others = {name: value for name, value in os.environ.items() if name not in _NAMED}
         self._environment = {
-            **os.environ, "SERVERS_DIR": str(self.data / "servers"), "SERVERS_PORT": str(port + 150),
+            **others, "SERVERS_DIR": str(self.data / "servers"), "SERVERS_PORT": str(port + 150),
             "GATEWAY_RATES": GENEROUS, **(overrides or {}),
         }  # fmt: skip
 
@@ -58,8 +62,7 @@ class ServerPlatform:
 
     def start(self) -> None:
         """Servers, then the processes. Raises `AssertionError` with what was printed."""
-        self.servers("up")
-        self._environment |= self.variables()
+        self.servers("up")  # by itself, because the stack would install what is missing
         self.stack("up", "--port", str(self.port))
 
     def remove(self) -> None:
@@ -93,7 +96,7 @@ class ServerPlatform:
         return text
 
     def variables(self, *servers: str) -> dict[str, str]:
-        """The administrators' URLs of these servers (of all), by name: POSTGRES_URL ...; whoever started them."""
+        """The administrators' URLs of these servers (of all), by name: POSTGRES_URL ..."""
         said = self.servers("env", *servers)
         return dict(re.findall(r"^export ([A-Z0-9_]+)='?([^'\n]*)'?$", said, re.MULTILINE))
 

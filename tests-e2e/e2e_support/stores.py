@@ -29,9 +29,20 @@ COUNTED = {
         "tracks of a genre": """
             SELECT key, track_count FROM genre WHERE track_count !=
                 (SELECT count(*) FROM track_genre t WHERE t.genre_key = genre.key AND t.listed)""",
+        "plays of an artist": """
+            SELECT name, play_count FROM artist WHERE play_count != (SELECT coalesce(sum(k.play_count), 0)
+                FROM track_artist k JOIN track t ON t.id = k.track_id WHERE k.artist_id = artist.id AND t.listed)""",
+        "plays of an album": """
+            SELECT title, play_count FROM album WHERE play_count !=
+                (SELECT coalesce(sum(t.play_count), 0) FROM track t WHERE t.album_id = album.id AND t.listed)""",
         "what library counted": """
             SELECT t.id, t.like_count, t.play_count FROM track t JOIN counter c ON c.track_id = t.id
                 WHERE (t.like_count, t.play_count) != (c.like_count, c.play_count)""",
+    },
+    "playlist": {
+        "items of a playlist": """
+            SELECT id, item_count FROM playlist WHERE item_count !=
+                (SELECT count(*) FROM item i WHERE i.playlist_id = playlist.id)""",
     },
     "file": {
         "what a person keeps": """

@@ -10,11 +10,10 @@ from math import inf
 from typing import Any, Protocol
 from uuid import UUID
 
-from e2e_support.people import Person
-
 from faults.history import History, Op
 
 IN_PROGRESS = ("receiving", "analysing")
+TRIED = ("upload", "like", "play", "make-playlist", "add", "remove", "move", "name", "hear-all", "log-out")
 
 
 class Stores(Protocol):
@@ -31,17 +30,6 @@ class Stores(Protocol):
 
     async def waiting(self) -> Sequence[str]:
         """Queues that are not empty and dead letters, in words."""
-
-
-async def every(person: Person, path: str, **params: Any) -> list[Any]:
-    """All pages of a list."""
-    items, cursor = [], None
-    while True:
-        page = await person.get(path, **{**params, "limit": 100, **({"cursor": cursor} if cursor else {})})
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            return items
 
 
 # -- from the history ---------------------------------------------------------------------------------------
@@ -99,11 +87,17 @@ def check_plays(history: History, counted: Mapping[str, int]) -> list[str]:
 
 
 def check_playlists(history: History, final: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
-    """I7: each acknowledged addition is there once; of two edits of one revision only one won.
+    """I7: each acknowledged addition is there once; of two edits of one revision only one won. I1, I2: each
+    acknowledged playlist is there, and no other.
 
     `final` is each playlist's items as (item id, track id).
     """
-    found = []
+    made = history.of("make-playlist")
+    acknowledged = {op.answer for op in made if op.outcome}
+    found = [f"I1 playlist {playlist} was made and is gone" for playlist in acknowledged - final.keys()]
+    strange = final.keys() - acknowledged
+    if len(strange) > sum(op.outcome is None for op in made):
+        found.append(f"I2 more playlists than anybody made: {sorted(strange)}")
     winners = Counter((op.key, op.kind) for op in history.ops if op.kind in ("add", "remove") and op.outcome)
     by_revision: Counter[tuple[str, ...]] = Counter()
     for (key, _), count in winners.items():
@@ -135,6 +129,12 @@ def _items(history: History, playlist: str, there: Counter[str], tracks: Mapping
         if op.outcome and op.answer["revision"] != int(op.key[1]) + 1:
             found.append(f"I7 revision {op.key[1]} of {playlist} became {op.answer['revision']}")
     return found
+
+
+def check_tried(history: History) -> list[str]:
+    """Of what nothing was acknowledged nothing is proved: each kind of write that the others look at worked at times."""
+    done = Counter(op.kind for op in history.ops if op.outcome)
+    return [f"nobody succeeded to {kind}" for kind in TRIED if not done[kind]]
 
 
 def check_uploads(history: History, uploads: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from e2e_support.audio import make_audio
-from e2e_support.people import PASSWORD, Person
+from e2e_support.people import PASSWORD, Person, every
 from e2e_support.server_platform import PROCESSES, ROOT, SERVERS, ServerPlatform
 from e2e_support.stores import COUNTED
 
@@ -168,7 +168,7 @@ async def tell(
         workload.reading(eve, music, dice[5]), workload.reading(ada, music, dice[0]),
         *(workload.streaming(one, music, own) for one, own in zip(listeners, dice[5:], strict=False)),
     ):  # fmt: skip
-        importing = asyncio.create_task(workload.importing(ada, files, music))
+        importing = asyncio.create_task(workload.importing(ada, files, music, seconds=MINUTES * 60))
         await nemesis.run(MINUTES * 60)
         await asyncio.wait_for(importing, 90)
         await asyncio.sleep(2)
@@ -193,7 +193,7 @@ async def verdict(platform: ServerPlatform, people: dict[str, Person], history: 
         await eventually(partial(logged_in, person), seconds=30)
 
     async def unsettled() -> list[str]:
-        uploads = await checker.every(people["Ada"], "/api/uploads")
+        uploads = await every(people["Ada"], "/api/uploads")
         return [
             *checker.check_uploads(history, uploads),
             *await checker.check_outboxes(stores, SERVICES),
@@ -224,17 +224,16 @@ async def settled(look: Any) -> list[str]:
 async def from_history(people: dict[str, Person], history: History, stores: ServerStores) -> list[str]:
     """What people were told, compared with what they read now."""
     bob, cyn = people["Bob"], people["Cyn"]
-    likes = {
-        p.name: {kept["track"]["id"] for kept in await checker.every(p, "/api/me/tracks")} for p in (bob, cyn)
-    }
+    likes = {p.name: {kept["track"]["id"] for kept in await every(p, "/api/me/tracks")} for p in (bob, cyn)}
     rows = await stores.sql("library", "SELECT track_id, value FROM counter WHERE name = 'plays'")
     playlists = {}
     for person in (bob, cyn):
-        for playlist in await checker.every(person, "/api/playlists"):
-            items = await checker.every(person, f"/api/playlists/{playlist['id']}/items")
+        for playlist in await every(person, "/api/playlists"):
+            items = await every(person, f"/api/playlists/{playlist['id']}/items")
             playlists[playlist["id"]] = [(item["item_id"], item["track"]["id"]) for item in items]
     names = {"Dee": (await people["Dee"].get("/api/me"))["name"]}
     return [
+        *checker.check_tried(history),
         *checker.check_likes(history, likes),
         *checker.check_plays(history, {str(track): count for track, count in rows}),
         *checker.check_playlists(history, playlists),

@@ -70,6 +70,10 @@ def test_a_play_counts_once(ops: list[Op], count: int, right: bool) -> None:
     assert (not checker.check_plays(history(*ops), {"t": count})) is right
 
 
+def make(playlist: str | None, outcome: bool | None = True) -> Op:
+    return Op("ada", "make-playlist", ("ada",), None, 0, 1, outcome, answer=playlist)
+
+
 def add(revision: int, item: str, outcome: bool | None = True) -> Op:
     answer: Any = {"revision": revision + 1, "items": [{"item_id": item}]} if outcome else None
     return Op("ada", "add", ("p", str(revision)), "t", 0, 1, outcome, answer=answer)
@@ -101,7 +105,32 @@ def test_a_playlist_holds_what_was_added_and_not_removed(
     items: list[tuple[str, str]],
     right: bool,
 ) -> None:
-    assert (not checker.check_playlists(history(*ops), {"p": items})) is right
+    assert (not checker.check_playlists(history(make("p"), *ops), {"p": items})) is right
+
+
+@pytest.mark.parametrize(
+    ("ops", "there", "right"),
+    [
+        ([make("p")], ["p"], True),
+        ([make("p")], [], False),
+        ([make("p"), make("q")], ["p"], False),
+        ([make(None, None)], [], True),
+        ([make(None, None)], ["p"], True),
+        ([make(None, None)], ["p", "q"], False),
+        ([make(None, False)], ["p"], False),
+    ],
+)
+def test_an_acknowledged_playlist_is_there_and_no_other(ops: list[Op], there: list[str], right: bool) -> None:
+    assert (not checker.check_playlists(history(*ops), dict.fromkeys(there, ()))) is right
+
+
+def test_what_nobody_succeeded_to_do_is_not_taken_for_proved() -> None:
+    ops = [Op("ada", kind, ("k",), None, 0, 1, True) for kind in checker.TRIED]
+    assert checker.check_tried(history(*ops)) == []
+    for op in ops:
+        others = [one for one in ops if one is not op]
+        refused = Op("ada", op.kind, ("k",), None, 0, 1, None)
+        assert checker.check_tried(history(*others, refused)) == [f"nobody succeeded to {op.kind}"]
 
 
 def upload(digest: str, upload_id: str, outcome: bool | None = True) -> Op:
