@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from antiphon_common.clock import Clock
 from antiphon_common.db import Database
-from antiphon_common.errors import NotFound
+from antiphon_common.errors import NotFound, Unavailable
 from antiphon_common.ids import new_id
 from antiphon_common.principal import Principal
 from antiphon_contracts.event import Event
@@ -35,7 +35,8 @@ class Seen:
 class TrackCache:
     """Tracks in memory for two seconds, and no longer than until an event of theirs is committed here.
 
-    Many who ask for the same track at once wait for one reading of it.
+    Many who ask for the same track at once wait for one reading of it. While the database is away a track
+    that was read before is believed, so that what is played plays on: nobody can withdraw it then either.
     """
 
     def __init__(self, database: Database) -> None:
@@ -62,7 +63,7 @@ class TrackCache:
     async def _refresh(self, track_id: UUID) -> Track | None:
         me = asyncio.current_task()
         try:
-            track = await self._read(track_id)
+            track = await self._read_or_remember(track_id)
             # If a change was committed meanwhile, this task was forgotten, and what it read may be older.
             if track is not None and self._reading.get(track_id) is me:
                 self._seen[track_id] = Seen(track, time.monotonic() + _FRESH_SECONDS)
@@ -73,6 +74,14 @@ class TrackCache:
         finally:
             if self._reading.get(track_id) is me:
                 del self._reading[track_id]
+
+    async def _read_or_remember(self, track_id: UUID) -> Track | None:
+        try:
+            return await self._read(track_id)
+        except Unavailable:
+            if known := self._seen.get(track_id):
+                return known.track
+            raise
 
     async def _read(self, track_id: UUID) -> Track | None:
         query = select(*TrackRow.__table__.columns).where(TrackRow.id == track_id)

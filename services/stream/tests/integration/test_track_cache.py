@@ -11,7 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from antiphon_common.db import Database
+from antiphon_common.errors import Unavailable
 from antiphon_common.ids import new_id
+from antiphon_common.testing.running import eventually
 from antiphon_stream.queries import TrackCache
 from antiphon_stream.settings import Settings
 
@@ -23,10 +25,13 @@ class Gate:
         self._database = Database(settings.database_url)
         self.readers = 0
         self.open = asyncio.Event()
+        self.away = False
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Any]:
         self.readers += 1
+        if self.away:
+            raise Unavailable("database_unavailable")
         async with self._database.read() as connection:
             yield _Held(connection, self.open)
 
@@ -101,3 +106,25 @@ async def test_an_unknown_track_is_asked_for_each_time(gate: Gate, app: FastAPI)
     assert await cache.find(unknown) is None
     assert await cache.find(unknown) is None
     assert gate.readers == 2
+
+
+async def test_while_the_database_is_away_a_known_track_is_believed_and_no_other(
+    gate: Gate, catalogue: Any
+) -> None:
+    track_id, other = await catalogue.track(), await catalogue.track()
+    cache = TrackCache(gate)  # type: ignore[arg-type]
+    gate.open.set()
+    known = await cache.find(track_id)
+    gate.away = True
+
+    async def asked_again() -> bool:
+        assert await cache.find(track_id) == known
+        return gate.readers > 1
+
+    await eventually(asked_again)
+    with pytest.raises(Unavailable):
+        await cache.find(other)
+    # An event that was handled here is obeyed all the same.
+    cache.forget(track_id)
+    with pytest.raises(Unavailable):
+        await cache.find(track_id)
