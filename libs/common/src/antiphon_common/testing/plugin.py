@@ -131,7 +131,9 @@ def _belongs(item: pytest.Item, profile: str) -> bool:
     marker = item.get_closest_marker("once")
     if marker is None:
         return True
-    return profile in (marker.args or (item.callspec.params["url"],))  # type: ignore[attr-defined]
+    # A platform that is given is of any profile.
+    wanted = marker.args or (item.callspec.params["url"],)  # type: ignore[attr-defined]
+    return bool({profile, "given"} & {*wanted})
 
 
 @pytest.hookimpl(optionalhook=True)
