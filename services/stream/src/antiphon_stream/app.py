@@ -10,6 +10,7 @@ from antiphon_common.bus.consuming import Consumer
 from antiphon_common.clock import SystemClock
 from antiphon_common.db import Database, inbox
 from antiphon_common.db.outbox import Relay
+from antiphon_common.lifecycle import Loop
 from antiphon_common.logs import open_log
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.app import service_app
@@ -20,7 +21,7 @@ from antiphon_stream.adapters.handles import Handles
 from antiphon_stream.adapters.keys import KeyFile
 from antiphon_stream.consumers import HANDLERS
 from antiphon_stream.ports import Deps
-from antiphon_stream.queries import Tickets, TrackCache
+from antiphon_stream.queries import CONFIRM_SECONDS, Tickets, TrackCache
 from antiphon_stream.repository import unit_of_work
 from antiphon_stream.routes import AudioFront, router
 from antiphon_stream.settings import Settings
@@ -51,13 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     jwks = JwksClient(settings.jwks_url)
     verifier = Verifier(jwks, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock)
+    confirming = Loop("stream-tracks", tracks.confirm, interval=CONFIRM_SECONDS, log=log)
     pruning = inbox.pruning(database, INBOX, clock=clock, log=log)
     app = service_app(
         title="Antiphon stream",
         description=DESCRIPTION,
         deps=deps,
         routers=[router],
-        components=[keys, database, blobs, handles, bus, relay, books, consumer, pruning],
+        components=[keys, database, blobs, handles, bus, relay, books, consumer, pruning, confirming],
         checks={"keys": jwks.ping, "database": database.ping, "bus": bus.ping, "blobs": blobs.ping},
         verifier=verifier,
         telemetry=telemetry,

@@ -22,6 +22,8 @@ from antiphon_stream.tables import TrackRow
 
 _MOST_CACHED = 2048
 _FRESH_SECONDS = 2.0
+CONFIRM_SECONDS = 2.0
+"""How often it is seen to that nothing older is believed than was true so long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,17 @@ class TrackCache:
     """Tracks in memory for two seconds, and no longer than until an event of theirs is committed here.
 
     Many who ask for the same track at once wait for one reading of it. While the database is away a track
-    that was read before is believed, so that what is played plays on: nobody can withdraw it then either.
+    that was read before is believed, so that what is played plays on: nobody can withdraw it then either, and
+    what was withdrawn before, in whichever process, was forgotten in time (`confirm`).
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: OrderedDict[UUID, Seen] = OrderedDict()
         self._reading: dict[UUID, asyncio.Task[Track | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     async def find(self, track_id: UUID) -> Track | None:
         """The track, tombstones included, or none when it is unknown."""
@@ -59,6 +65,23 @@ class TrackCache:
         """Read it again next time; a reading that has begun is not believed by who asks from now on."""
         self._seen.pop(track_id, None)
         self._reading.pop(track_id, None)
+
+    async def confirm(self) -> None:
+        """Forget what has changed since it was read. Raises `Unavailable`.
+
+        Events that another process handles are heard of nowhere else; without this an old reading would be
+        believed when the database goes away, however long ago the track was withdrawn.
+        """
+        remembered = [*self._seen]
+        if not remembered:
+            return
+        query = select(TrackRow.id, TrackRow.revision).where(TrackRow.id.in_(remembered))
+        async with self._database.read() as connection:
+            revisions = {row.id: row.revision for row in await connection.execute(query)}
+        for track_id in remembered:
+            seen = self._seen.get(track_id)
+            if seen is not None and seen.track.revision != revisions.get(track_id):
+                self.forget(track_id)
 
     async def _refresh(self, track_id: UUID) -> Track | None:
         me = asyncio.current_task()

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from antiphon_common.db import Database
 from antiphon_common.errors import Unavailable
@@ -16,6 +17,7 @@ from antiphon_common.ids import new_id
 from antiphon_common.testing.running import eventually
 from antiphon_stream.queries import TrackCache
 from antiphon_stream.settings import Settings
+from antiphon_stream.tables import TrackRow
 
 
 class Gate:
@@ -128,3 +130,38 @@ async def test_while_the_database_is_away_a_known_track_is_believed_and_no_other
     cache.forget(track_id)
     with pytest.raises(Unavailable):
         await cache.find(track_id)
+
+
+async def test_what_was_withdrawn_through_another_process_is_not_believed_while_the_database_is_away(
+    gate: Gate, catalogue: Any
+) -> None:
+    withdrawn, other = await catalogue.track(), await catalogue.track()
+    cache = TrackCache(gate)  # type: ignore[arg-type]
+    gate.open.set()
+    await cache.find(withdrawn)
+    known = await cache.find(other)
+    # The service's own process handles the event; this cache is that of another one.
+    await catalogue.track(withdrawn, revision=2, status="withdrawn")
+    await cache.confirm()
+    gate.away = True
+    with pytest.raises(Unavailable):
+        await cache.find(withdrawn)
+    assert await cache.find(other) == known
+
+
+async def test_a_service_sees_to_it_that_what_it_remembers_is_still_so(
+    app: FastAPI, catalogue: Any, settings: Settings
+) -> None:
+    track_id = await catalogue.track()
+    tracks: TrackCache = app.state.deps.tracks
+    await tracks.find(track_id)
+    elsewhere = Database(settings.database_url)
+    async with elsewhere.write() as session:
+        await session.execute(update(TrackRow).where(TrackRow.id == track_id).values(revision=2))
+    await elsewhere.stop()
+
+    async def remembered() -> int:
+        return len(tracks)
+
+    assert await remembered() == 1
+    await eventually(remembered, lambda tracks: tracks == 0)
