@@ -52,7 +52,7 @@ logs:  ## follow its logs; SERVICE= selects one (edge, gateway, catalog ...)
 	@exec $(STACK) logs $(SERVICE)
 
 restart:  ## restart SERVICE=
-	@exec $(STACK) restart $(or $(SERVICE),$(error SERVICE= which one?))
+	@exec $(STACK) restart "$(SERVICE)"
 
 test: check tests  ## what must hold, in about twenty minutes: check, unit, postgres and killing
 

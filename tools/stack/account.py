@@ -43,7 +43,8 @@ def unreachable(account: pwd.struct_passwd, data: Path) -> str:
     for place in (data, Path(sys.executable).resolve(), Path(sys.prefix), ROOT):
         for path in (place, *place.parents):
             if not path.stat().st_mode & 0o001:
-                return f"{path} is closed to {account.pw_name}"
+                above = "" if path == place else f", above {place},"
+                return f"{path}{above} is closed to {account.pw_name}"
     modules = ", ".join(("fastapi", "antiphon_common", *(f"antiphon_{kind}" for kind in PROCESSES)))
     done = subprocess.run(
         [sys.executable, "-c", f"import {modules}"], cwd="/", capture_output=True, text=True, check=False,

@@ -11,7 +11,8 @@ import subprocess
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from urllib.parse import unquote, urlsplit, urlunsplit
+from http import HTTPStatus
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import broker_accounts
 
@@ -24,8 +25,10 @@ _SQL = ROOT / "deploy" / "postgres" / "antiphon.sql"
 
 
 def make(house: House, servers: Servers) -> None:
-    """All three. Raises `StackError` with the server's own words."""
+    """All three; and ask whether the others let us in. Raises `StackError` with the server's own words."""
     secrets = passwords(house)
+    ask_redis(servers.redis_url)
+    ask_elasticsearch(servers.elasticsearch("antiphon"))
     _postgres(servers.postgres_url, secrets)
     _rabbitmq(servers.rabbitmq_api, secrets)
     _bucket(servers)
@@ -50,18 +53,45 @@ def _postgres(url: str, secrets: dict[str, str]) -> None:
         raise StackError(f"Postgres refuses to make the accounts: {last}")
 
 
+def ask_redis(url: str) -> None:
+    """Whether it takes our password. Raises `StackError` with what it says."""
+    from redis import Redis, RedisError  # noqa: PLC0415 - only `up` needs it
+
+    try:
+        with Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+            client.ping()
+    except (RedisError, ValueError) as error:
+        raise StackError(f"Redis does not let us in: {error}") from error
+
+
+def ask_elasticsearch(url: str) -> None:
+    """Whether it takes our user. Raises `StackError` when it refuses him."""
+    parts = urlsplit(url)
+    place = f"{'https' if parts.scheme.endswith('+https') else 'http'}://{parts.netloc.rpartition('@')[2]}/"
+    headers = {"authorization": _basic(parts)} if parts.username else {}
+    try:
+        urllib.request.urlopen(urllib.request.Request(place, headers=headers), timeout=10).close()
+    except urllib.error.HTTPError as error:
+        # A user of no more than its indices may be forbidden to see this, and is let in.
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise StackError("Elasticsearch refuses the user and password of ELASTICSEARCH_URL") from error
+    except OSError as error:
+        raise StackError(f"Elasticsearch does not answer: {error}") from error
+
+
+def _basic(parts: SplitResult) -> str:
+    account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(account.encode()).decode()}"
+
+
 def _rabbitmq(api: str, secrets: dict[str, str]) -> None:
     document = broker_accounts.with_accounts(broker_accounts.load(), secrets)
     parts = urlsplit(api)
-    account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     request = urllib.request.Request(
         f"{place.rstrip('/')}/definitions",
         data=json.dumps(document).encode(),
-        headers={
-            "content-type": "application/json",
-            "authorization": f"Basic {b64encode(account.encode()).decode()}",
-        },
+        headers={"content-type": "application/json", "authorization": _basic(parts)},
     )
     try:
         urllib.request.urlopen(request, timeout=30).close()

@@ -42,9 +42,8 @@ def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
         edge.configure(house)
         supervision.configure(house)
         supervision.start(house)
-        for process in (p for kind in changed if ran for p in house.processes(kind)):
-            supervision.stop_process(house, process.name)
-            supervision.start_process(house, process.name)
+        if ran:
+            restart_in_turn(house, changed)
         starting.wait_until_ready(house, say=_say)
     _say_where(house, servers, time.monotonic() - began)
 
@@ -82,13 +81,25 @@ def restart(data: Path, kind: str) -> None:
     if kind == "edge":
         _restart_edge(house)
         return
-    processes = _chosen(house, kind, also=("edge",))
-    for process in processes:
-        supervision.stop_process(house, process.name)
-        supervision.start_process(house, process.name)
-        starting.wait_until_ready(house, [process], say=_say)
-        if process != processes[-1]:
+    _chosen(house, kind, also=("edge",))
+    restart_in_turn(house, [kind])
+
+
+def restart_in_turn(house: House, kinds: list[str]) -> None:
+    """Restart the first instances of these kinds, the second when those are ready again, and so on.
+
+    All kinds at once, because they may need each other's new settings to be ready.
+    """
+    for number in range(1, MOST_INSTANCES + 1):
+        turn = [p for p in house.processes() if p.kind in kinds and p.number == number]
+        if not turn:
+            break
+        if number > 1:
             time.sleep(_NOTICED_SECONDS)
+        for process in turn:
+            supervision.stop_process(house, process.name)
+            supervision.start_process(house, process.name)
+        starting.wait_until_ready(house, turn, say=_say)
 
 
 def _restart_edge(house: House) -> None:

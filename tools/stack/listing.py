@@ -11,6 +11,7 @@ from stack.house import House
 from stack.servers import Servers
 
 _ABSENT = {"statename": "ABSENT", "pid": 0, "now": 0, "start": 0}
+_LACKING = "not ready"
 _WELL = ("up", "running", "starting")
 
 
@@ -24,6 +25,7 @@ class Line:
     pid: int = 0
     seconds: int = 0
     memory: int = 0
+    lacks: str = ""
 
 
 def ps(data: Path) -> None:
@@ -40,8 +42,12 @@ def ps(data: Path) -> None:
         print(f"{line.name:14} {line.state:10} {line.pid or '':>7} {age:>9} {memory:>9}  {line.address}")
     ours = sum(line.memory for line in lines if line.name != "edge")
     print(f"{'all of ours':14} {'':10} {'':>7} {'':>9} {ours / 1e6:6.0f} MB")
-    if bad := [f"{line.name} is {line.state}" for line in lines if line.state not in _WELL]:
+    if bad := [_complaint(line) for line in lines if line.state not in _WELL]:
         print(f"{', '.join(bad)}; `make up` starts what does not run")
+
+
+def _complaint(line: Line) -> str:
+    return f"{line.name} is {line.state}" + (f" ({line.lacks})" if line.state == _LACKING else "")
 
 
 def servers(house: House) -> list[Line]:
@@ -76,6 +82,6 @@ def processes(house: House, states: dict[str, dict[str, Any]]) -> list[Line]:
 def _line(name: str, address: str, lacks: str, info: dict[str, Any]) -> Line:
     state, pid = info["statename"].lower(), info["pid"]
     if state == "running" and lacks:
-        state = "not ready"
+        state = _LACKING
     memory = supervision.resident(pid) if pid else 0
-    return Line(name, state, address, pid, info["now"] - info["start"], memory)
+    return Line(name, state, address, pid, info["now"] - info["start"], memory, lacks)

@@ -7,13 +7,14 @@ import stat
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from base64 import b64encode
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from stack import commands, edge, environment, listing, own_servers, ports, starting, supervision
+from stack import accounts, commands, edge, environment, listing, own_servers, ports, starting, supervision
 from stack.house import MOST_INSTANCES, PROCESSES, House, StackError
 from stack.own_servers import are_wanted
 from stack.passwords import edge_secret, passwords
@@ -90,6 +91,83 @@ def test_only_what_a_process_is_told_of_itself_makes_it_start_anew(
     assert commands.write_environments(house, SERVERS) == []
     louder = replace(house, overrides={"CATALOG_LOG_LEVEL": "debug"})
     assert commands.write_environments(louder, SERVERS) == ["catalog"]
+
+
+def test_of_kinds_with_new_settings_one_instance_stands_while_another_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(commands, "_NOTICED_SECONDS", 0)
+    monkeypatch.setattr(supervision, "stop_process", lambda _, name: done.append(f"stop {name}"))
+    monkeypatch.setattr(supervision, "start_process", lambda _, name: done.append(f"start {name}"))
+    monkeypatch.setattr(
+        starting,
+        "wait_until_ready",
+        lambda _, turn, say: done.append("wait " + " ".join(p.name for p in turn)),
+    )
+    house = House(tmp_path, 8080, instances={"catalog": 2})
+    commands.restart_in_turn(house, [])
+    assert done == []
+    commands.restart_in_turn(house, ["catalog", "search"])
+    assert done == [
+        "stop catalog", "start catalog", "stop search", "start search", "wait catalog search",
+        "stop catalog-2", "start catalog-2", "wait catalog-2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_elasticsearch_is_asked_whether_it_takes_the_user_before_anything_waits_for_it(status: int) -> None:
+    seen: list[str | None] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["authorization"])
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"elasticsearch://me:p%40ss@127.0.0.1:{server.server_port}/antiphon"
+        with pytest.raises(StackError, match="ELASTICSEARCH_URL") if status == 401 else nullcontext():
+            accounts.ask_elasticsearch(url)
+        thread.join()
+    assert seen == ["Basic " + b64encode(b"me:p@ss").decode()]
+
+
+def test_redis_is_asked_whether_it_takes_the_password_before_anything_waits_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"-WRONGPASS invalid username-password pair\r\n" * 4)
+                connection.recv(4096)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises(StackError, match=r"Redis does not let us in: .*username-password"):
+            accounts.ask_redis(f"redis://:wrong@127.0.0.1:{listener.getsockname()[1]}/0")
+        thread.join()
+
+
+def test_what_a_process_lacks_is_named_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        listing.Line("gateway", "not ready", "127.0.0.1:1", lacks="cache"),
+        listing.Line("auth", "absent", "127.0.0.1:2"),
+    ]
+    House(tmp_path, 8080).save()
+    monkeypatch.setattr(supervision, "processes", lambda _: {})
+    monkeypatch.setattr(listing, "servers", lambda _: [])
+    monkeypatch.setattr(listing, "processes", lambda *_: lines)
+    listing.ps(tmp_path)
+    assert "gateway is not ready (cache), auth is absent; `make up`" in capsys.readouterr().out
 
 
 def test_instances_are_in_the_gateways_and_the_edges_address_lists(tmp_path: Path) -> None:
