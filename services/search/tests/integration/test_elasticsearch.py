@@ -61,6 +61,22 @@ async def _found(index: SearchIndex, typed: str) -> int:
     return len((await index.search(request)).best_first())
 
 
+async def test_it_is_ready_when_it_has_answered_a_question_and_asks_it_once(
+    index: SearchIndex, server: httpx.AsyncClient, alias: str
+) -> None:
+    async def answered() -> int:
+        stats = (await server.get(f"/{alias}/_stats/search")).json()
+        total: int = stats["_all"]["total"]["search"]["query_total"]
+        return total
+
+    before = await answered()
+    await index.ping()
+    after = await answered()
+    assert after >= before + 3, "in more than one mode"
+    await index.ping()
+    assert await answered() == after
+
+
 async def test_an_older_version_that_arrives_late_never_wins(index: SearchIndex) -> None:
     old, new = _track("Aurora"), _track("Borealis")
     newer = Document(old.id, "track", new_id(), public=True, title="Corona")

@@ -18,11 +18,14 @@ from antiphon_common.errors import Unavailable
 from antiphon_search.adapters import elasticsearch_queries as queries
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, STAMP_ID
 from antiphon_search.adapters.elasticsearch_server import Action, Server, Vanished
-from antiphon_search.domain import KINDS, Filters, Found, Group, Hit, Kind, Query, SearchRequest
+from antiphon_search.domain import KINDS, Filters, Found, Group, Hit, Kind, Query, SearchRequest, read_query
 from antiphon_search.ports import Change
 
 # The server gives up a search that nobody waits for any more, and never before: that would be a failure.
 _DEADLINES = 2
+# An engine that has just started takes longer for its first question than people wait, so it is not one of
+# theirs, and is read in every mode.
+_FIRST = SearchRequest(read_query("zzyzxquestion first asked"), KINDS, Filters(), limit=1)
 # The server leaves out what is empty, but never these counts: a strange answer is not taken for an empty one.
 _NEEDED = (
     "timed_out,aggregations.kinds.sum_other_doc_count,hits.total.value,hits.hits._id,hits.hits.sort,hits.hits.fields,"
@@ -37,6 +40,7 @@ class ElasticsearchIndex:
     def __init__(self, url: str, deadline: float) -> None:
         patience = _DEADLINES * deadline
         self.server = Server(url, patience)
+        self._has_answered = False
         self._timeout = f"{patience * 1000:.0f}ms"
 
     async def start(self) -> None:
@@ -48,6 +52,9 @@ class ElasticsearchIndex:
     async def ping(self) -> None:
         if await self.server.current() is None:
             raise _missing()
+        if not self._has_answered:
+            await self.search(_FIRST)
+            self._has_answered = True
 
     async def stamp(self) -> int | None:
         part = await self.server.current()
