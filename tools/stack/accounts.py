@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import broker_accounts
 
-from stack.environment import BUCKET
+from stack.environment import BUCKET, INDEX
 from stack.house import ROOT, SERVICES, House, StackError
 from stack.passwords import passwords
 from stack.servers import Servers
@@ -28,7 +28,7 @@ def make(house: House, servers: Servers) -> None:
     """All three; and ask whether the others let us in. Raises `StackError` with the server's own words."""
     secrets = passwords(house)
     ask_redis(servers.redis_url)
-    ask_elasticsearch(servers.elasticsearch("antiphon"))
+    ask_elasticsearch(servers.elasticsearch(INDEX))
     _postgres(servers.postgres_url, secrets)
     _rabbitmq(servers.rabbitmq_api, secrets)
     _bucket(servers)

@@ -86,20 +86,24 @@ def restart(data: Path, kind: str) -> None:
 
 
 def restart_in_turn(house: House, kinds: list[str]) -> None:
-    """Restart the first instances of these kinds, the second when those are ready again, and so on.
-
-    All kinds at once, because they may need each other's new settings to be ready.
-    """
-    for number in range(1, MOST_INSTANCES + 1):
-        turn = [p for p in house.processes() if p.kind in kinds and p.number == number]
-        if not turn:
-            break
-        if number > 1:
+    """Restart the processes of these kinds; each turn waits until the one before is ready again."""
+    for number, turn in enumerate(turns(house, kinds)):
+        if number:
             time.sleep(_NOTICED_SECONDS)
         for process in turn:
             supervision.stop_process(house, process.name)
             supervision.start_process(house, process.name)
         starting.wait_until_ready(house, turn, say=_say)
+
+
+def turns(house: House, kinds: list[str]) -> list[list[Process]]:
+    """Who is restarted together: the first instances of these kinds, then the second, and so on.
+
+    All kinds at once, because they may need each other's new settings to be ready.
+    """
+    chosen = [process for process in house.processes() if process.kind in kinds]
+    numbers = sorted({process.number for process in chosen})
+    return [[process for process in chosen if process.number == number] for number in numbers]
 
 
 def _restart_edge(house: House) -> None:

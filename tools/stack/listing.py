@@ -1,6 +1,7 @@
 """What runs of a stack, where, and how large it is: `make ps`."""
 
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,18 @@ def ps(data: Path) -> None:
         print(f"{line.name:14} {line.state:10} {line.pid or '':>7} {age:>9} {memory:>9}  {line.address}")
     ours = sum(line.memory for line in lines if line.name != "edge")
     print(f"{'all of ours':14} {'':10} {'':>7} {'':>9} {ours / 1e6:6.0f} MB")
-    if bad := [_complaint(line) for line in lines if line.state not in _WELL]:
-        print(f"{', '.join(bad)}; `make up` starts what does not run")
+    if bad := complaint(lines):
+        print(bad)
 
 
-def _complaint(line: Line) -> str:
-    return f"{line.name} is {line.state}" + (f" ({line.lacks})" if line.state == _LACKING else "")
+def complaint(lines: Sequence[Line]) -> str:
+    """What is not well, what is lacking where that is known, and what to do; empty if all is well."""
+    bad = [
+        f"{line.name} is {line.state}" + (f" ({line.lacks})" if line.state == _LACKING else "")
+        for line in lines
+        if line.state not in _WELL
+    ]
+    return f"{', '.join(bad)}; `make up` starts what does not run" if bad else ""
 
 
 def servers(house: House) -> list[Line]:

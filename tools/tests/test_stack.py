@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -93,36 +94,22 @@ def test_only_what_a_process_is_told_of_itself_makes_it_start_anew(
     assert commands.write_environments(louder, SERVERS) == ["catalog"]
 
 
-def test_of_kinds_with_new_settings_one_instance_stands_while_another_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-    monkeypatch.setattr(commands, "_NOTICED_SECONDS", 0)
-    monkeypatch.setattr(supervision, "stop_process", lambda _, name: done.append(f"stop {name}"))
-    monkeypatch.setattr(supervision, "start_process", lambda _, name: done.append(f"start {name}"))
-    monkeypatch.setattr(
-        starting,
-        "wait_until_ready",
-        lambda _, turn, say: done.append("wait " + " ".join(p.name for p in turn)),
-    )
+def test_of_kinds_with_new_settings_one_instance_stands_while_another_starts(tmp_path: Path) -> None:
     house = House(tmp_path, 8080, instances={"catalog": 2})
-    commands.restart_in_turn(house, [])
-    assert done == []
-    commands.restart_in_turn(house, ["catalog", "search"])
-    assert done == [
-        "stop catalog", "start catalog", "stop search", "start search", "wait catalog search",
-        "stop catalog-2", "start catalog-2", "wait catalog-2",
-    ]  # fmt: skip
+    assert commands.turns(house, []) == []
+    found = commands.turns(house, ["catalog", "search"])
+    assert [[process.name for process in turn] for turn in found] == [["catalog", "search"], ["catalog-2"]]
 
 
-@pytest.mark.parametrize("status", [200, 401, 403])
-def test_elasticsearch_is_asked_whether_it_takes_the_user_before_anything_waits_for_it(status: int) -> None:
+@contextmanager
+def answering(statuses: dict[str, int]) -> Iterator[tuple[int, list[str | None]]]:
+    """A server for one request, 404 where nothing is named: its port, and the credentials that it is sent."""
     seen: list[str | None] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             seen.append(self.headers["authorization"])
-            self.send_response(status)
+            self.send_response(statuses.get(self.path, 404))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -131,10 +118,16 @@ def test_elasticsearch_is_asked_whether_it_takes_the_user_before_anything_waits_
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        url = f"elasticsearch://me:p%40ss@127.0.0.1:{server.server_port}/antiphon"
+        yield server.server_port, seen
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_elasticsearch_is_asked_whether_it_takes_the_user_before_anything_waits_for_it(status: int) -> None:
+    with answering({"/": status}) as (port, seen):
+        url = f"elasticsearch://me:p%40ss@127.0.0.1:{port}/antiphon"
         with pytest.raises(StackError, match="ELASTICSEARCH_URL") if status == 401 else nullcontext():
             accounts.ask_elasticsearch(url)
-        thread.join()
     assert seen == ["Basic " + b64encode(b"me:p@ss").decode()]
 
 
@@ -155,19 +148,17 @@ def test_redis_is_asked_whether_it_takes_the_password_before_anything_waits_for_
         thread.join()
 
 
-def test_what_a_process_lacks_is_named_beside_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_process_lacks_is_named_beside_it() -> None:
     lines = [
         listing.Line("gateway", "not ready", "127.0.0.1:1", lacks="cache"),
         listing.Line("auth", "absent", "127.0.0.1:2"),
+        listing.Line("user", "running", "127.0.0.1:3"),
     ]
-    House(tmp_path, 8080).save()
-    monkeypatch.setattr(supervision, "processes", lambda _: {})
-    monkeypatch.setattr(listing, "servers", lambda _: [])
-    monkeypatch.setattr(listing, "processes", lambda *_: lines)
-    listing.ps(tmp_path)
-    assert "gateway is not ready (cache), auth is absent; `make up`" in capsys.readouterr().out
+    assert (
+        listing.complaint(lines)
+        == "gateway is not ready (cache), auth is absent; `make up` starts what does not run"
+    )
+    assert listing.complaint(lines[2:]) == ""
 
 
 def test_instances_are_in_the_gateways_and_the_edges_address_lists(tmp_path: Path) -> None:
@@ -359,20 +350,9 @@ def test_a_process_that_runs_and_does_not_answer_is_not_called_running(tmp_path:
 def test_the_edge_is_asked_whether_the_gateway_answers_behind_it(
     tmp_path: Path, status: int, said: str
 ) -> None:
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/healthz" else 404)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        house = House(tmp_path, server.server_port, host="0.0.0.0")
+    with answering({"/healthz": status}) as (port, _):
+        house = House(tmp_path, port, host="0.0.0.0")
         assert starting.edge_answers(house) == said
-        thread.join()
     assert starting.edge_answers(house) == "it does not answer"
 
 
