@@ -33,6 +33,7 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path) -> None:
         ["demo"],
         ["import"],
         ["login"],
+        ["logout"],
         ["search"],
         ["play"],
         ["admin", "create"],
@@ -166,6 +167,21 @@ def test_the_report_names_what_was_rejected_and_why(url: str, tmp_path: Path, mu
     assert re.search(r"bad\.mp3.*rejected.*\w", shown.stdout)
     assert re.search(r"(good|copy)\.mp3.*duplicate.*(copy|good)\.mp3", shown.stdout), shown.stdout
     assert "1 ready  1 duplicate  1 rejected" in shown.stdout
+
+
+async def test_logging_out_ends_the_session_here_and_on_the_server(
+    url: str, ada: Person, tmp_path: Path
+) -> None:
+    async def sessions() -> int:
+        return len((await ada.get("/api/auth/sessions"))["items"])
+
+    before = await sessions()
+    antiphon("login", ada.email, "--server", url, "--stdin", stdin=PASSWORD + "\n", home=tmp_path)
+    assert await sessions() == before + 1
+    assert antiphon("logout", "--server", url, home=tmp_path).returncode == 0
+    assert await sessions() == before
+    again = antiphon("logout", "--server", url, home=tmp_path)
+    assert (again.returncode, "Not logged in" in again.stderr) == (3, True)
 
 
 async def test_play_prints_an_address_that_plays(url: str, ada: Person, music: Path, tmp_path: Path) -> None:

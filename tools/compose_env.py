@@ -69,6 +69,8 @@ def main(root: Path = ROOT) -> int:
     variables = dict(_LINE.findall(text))
     directory = root / "deploy" / "secrets"
     directory.mkdir(exist_ok=True)
+    # The broker reads the file as a user of its container; nobody else of this machine gets to it.
+    directory.chmod(0o700)
     write(directory / "rabbitmq.json", accounts(variables), mode=0o644)
     if text != present or path.stat().st_mode & 0o077:
         write(path, text, mode=0o600)

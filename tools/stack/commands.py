@@ -42,9 +42,10 @@ def up(data: Path, *, host: str, port: int, environ: Mapping[str, str]) -> None:
         edge.configure(house)
         supervision.configure(house)
         supervision.start(house)
-        if ran:
-            restart_in_turn(house, changed)
-        starting.wait_until_ready(house, say=_say)
+        again = changed if ran else []
+        restart_in_turn(house, again)
+        starting.wait_until_ready(house, [p for p in house.processes() if p.kind not in again], say=_say)
+        starting.wait_for_edge(house, say=_say)
     _say_where(house, servers, time.monotonic() - began)
 
 

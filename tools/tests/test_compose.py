@@ -182,6 +182,7 @@ def test_the_environment_is_made_once_and_kept(tmp_path: Path) -> None:
     assert len(set(values)) == len(values) >= 20
     assert all(re.fullmatch(r"[0-9a-f]{48}", value) for value in values)
     assert not [value for value in values if value in first[1]], "hashes only"
+    assert stat.S_IMODE((tmp_path / "deploy/secrets").stat().st_mode) == 0o700
     assert {user["name"] for user in orjson.loads(first[1])["users"]} == {*OURS, "antiphon"}
     compose_env.main(tmp_path)
     assert [(tmp_path / ".env").read_text(), (tmp_path / "deploy/secrets/rabbitmq.json").read_text()] == first

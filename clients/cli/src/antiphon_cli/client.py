@@ -62,6 +62,13 @@ class Client:
         body = {"email": email, "password": password, "session": "token"}
         self._adopt(email, await self.request("POST", "/api/auth/login", json=body))
 
+    async def logout(self) -> None:
+        """End the session and forget it."""
+        await self.request("POST", "/api/auth/logout")
+        self._tokens = None
+        if self._credentials:
+            self._credentials.forget(self.server)
+
     async def resume(self) -> None:
         """Go on with the stored session. Raises `ApiError` 401 when there is none or it has ended."""
         login = self._credentials.find(self.server) if self._credentials else None

@@ -28,8 +28,11 @@ class Finding:
     advice: str = ""
 
 
-def examine(*, data: Path, host: str, port: int, server: str) -> Iterator[Finding]:
-    """Look at the versions, the libraries, the disk, the listen port, the server and the stack."""
+def examine(*, data: Path, host: str, port: int, server: str | None = None) -> Iterator[Finding]:
+    """Look at the versions, the libraries, the disk, the listen port, the server and the stack.
+
+    That nothing answers is a fault only of a `server` that was named; the usual one may not be started.
+    """
     yield _python()
     yield _sqlite()
     yield _audio()
@@ -39,10 +42,10 @@ def examine(*, data: Path, host: str, port: int, server: str) -> Iterator[Findin
     yield from map(_stack, stacks)
     if data in stacks:
         return
+    named, server = bool(server), server or f"http://localhost:{port}"
     running = _server(server)
-    yield running or Finding(
-        "server", ok=True, found=f"nothing answers at {server}: start it by antiphon run"
-    )
+    advice = "look at the address, or start it by antiphon run"
+    yield running or Finding("server", ok=not named, found=f"nothing answers at {server}", advice=advice)
     if running is None:
         yield _port(host, port)
 

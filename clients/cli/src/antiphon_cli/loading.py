@@ -75,7 +75,7 @@ async def _synthesise(music: Path) -> None:
         MofNCompleteColumn(),
         TextColumn("{task.fields[title]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("compose", total=None, title="")
 
         def tell(done: int, of: int, title: str) -> None:

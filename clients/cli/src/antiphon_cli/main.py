@@ -105,6 +105,19 @@ def login(
     console.print(f"Logged in on {server} as {email}.")
 
 
+@app.command(epilog="Example: antiphon logout")
+def logout(server: Server = LOCAL) -> None:
+    """End the session on this server, there and on this computer."""
+
+    async def work() -> None:
+        async with Client(server, credentials=Credentials()) as client:
+            await client.resume()
+            await client.logout()
+
+    _run(work())
+    console.print(f"Logged out on {server}.")
+
+
 @app.command(epilog='Example: antiphon search "beetles yelow"')
 def search(
     query: Annotated[str, typer.Argument(help="Words, also misspelt ones.")],
@@ -170,9 +183,7 @@ def doctor_(
     as_json: AsJson = False,
 ) -> None:
     """Look at the machine and say what to do."""
-    findings = list(
-        doctor.examine(data=data, host=host, port=port, server=server or f"http://localhost:{port}")
-    )
+    findings = list(doctor.examine(data=data, host=host, port=port, server=server))
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "found": f.found, "advice": f.advice} for f in findings])
     else:

@@ -34,6 +34,8 @@ class ImportScreen:
     """Progress of an import: bytes with rate and time left, files, then the analysis."""
 
     def __init__(self, *, quiet: bool = False) -> None:
+        # Into a file, a bar that vanishes is an empty line.
+        quiet = quiet or not console.is_terminal
         self._bytes = Progress(
             TextColumn("[bold]uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[files]}"),

@@ -37,6 +37,17 @@ def look(data: Path) -> dict[str, Finding]:
     return {finding.name: finding for finding in found}
 
 
+def test_that_nothing_answers_is_a_fault_of_a_server_that_was_named(tmp_path: Path) -> None:
+    asked = {"data": tmp_path, "host": "127.0.0.1", "port": 1}
+    named, usual = (
+        next(finding for finding in examine(**asked, server=server) if finding.name == "server")
+        for server in ("http://127.0.0.1:1", None)
+    )
+    assert (named.ok, usual.ok) == (False, True)
+    assert "nothing answers" in named.found
+    assert named.advice
+
+
 def test_a_stack_is_asked_where_it_says_that_it_answers(tmp_path: Path, edge: HTTPServer) -> None:
     (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": edge.server_port}))
     found = look(tmp_path)
