@@ -144,6 +144,19 @@ async def test_the_mapping_is_strict_and_knows_every_field_of_a_row(
     assert answer.json()["error"]["type"] == "strict_dynamic_mapping_exception"
 
 
+async def test_what_events_write_in_many_small_batches_is_asked_in_few_segments(
+    index: SearchIndex, server: httpx.AsyncClient, alias: str
+) -> None:
+    for number in range(60):
+        track = _track(f"Aurora {number}")
+        await index.apply([Change(track.id, 1, track)], stamp=11 + number)
+
+    async def segments() -> int:
+        return len((await server.get(f"/_cat/segments/{alias}?format=json")).json())
+
+    await eventually(segments, lambda count: count <= 3)
+
+
 async def test_an_index_of_another_format_is_refused_in_one_line(
     elasticsearch_url: str, server: httpx.AsyncClient, alias: str, settings: Settings
 ) -> None:

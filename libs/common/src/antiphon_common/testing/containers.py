@@ -46,7 +46,7 @@ IMAGES: Mapping[str, Image] = {
         # by TCP: the server that runs the first scripts listens on its socket only
         f"pg_isready -q -h 127.0.0.1 -U {_USER}",
         lambda who, host, ports: [f"postgresql+asyncpg://{_USER}:{who}@{host}:{ports[0]}/{_USER}"],
-        lambda _: ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "max_connections=300"],
+        lambda _: ["-c", "fsync=off", "-c", "max_connections=300"],
     ),
     "redis": Image(
         "redis:7-alpine", (6379,), lambda password: {"REDISCLI_AUTH": password},
