@@ -9,7 +9,7 @@ from servers.server import Server, environment, program
 from servers.stack import HOST, USER, Stack
 from servers.trouble import Trouble
 
-# Committing stays synchronous: what was acknowledged survives a kill of the server, if not one of the machine.
+# Commits stay synchronous: what was acknowledged survives a kill of the server, if not one of the machine.
 _FAST = ("fsync=off", "full_page_writes=off")
 
 

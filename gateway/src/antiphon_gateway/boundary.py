@@ -67,7 +67,7 @@ class Gateway:
         stop_soon: Callable[[], None],
     ) -> None:
         self._parts = parts
-        self._lifespan = lifespan
+        self.lifespan = lifespan
         self.guard = guard
         self.stop_soon = stop_soon
 
@@ -177,7 +177,7 @@ class Gateway:
         await receive()
         stage = "startup"
         try:
-            async with self._lifespan():
+            async with self.lifespan():
                 await send({"type": "lifespan.startup.complete"})
                 stage = "shutdown"
                 await receive()

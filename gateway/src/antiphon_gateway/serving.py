@@ -26,9 +26,12 @@ def main(create_app: Callable[[Settings], Gateway]) -> None:
     settings = read_settings(Settings)
     with sentences(settings):
         gateway = create_app(settings)
-        log = open_log("gateway", level=settings.log_level, file=settings.log_file)
         serving.run(
-            _config(gateway, settings), on_stop=gateway.stop_soon, delay=settings.stop_delay_seconds, log=log
+            _config(gateway, settings),
+            lifespan=gateway.lifespan(),
+            on_stop=gateway.stop_soon,
+            delay=settings.stop_delay_seconds,
+            log=open_log("gateway", level=settings.log_level, file=settings.log_file),
         )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import pytest
@@ -51,6 +52,17 @@ def test_a_setting_that_makes_no_sense_is_named_in_one_line(
     assert f"GATEWAY_{setting.upper()}" in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert "Traceback" not in ended.stderr
+
+
+def test_a_broker_that_refuses_the_password_ends_the_start_with_a_line_that_names_the_setting(
+    programs: Warm, tmp_path: Path, amqp_url: str
+) -> None:
+    at = urlsplit(amqp_url)
+    wrong = urlunsplit(at._replace(netloc=f"{at.username}:secret-word@{at.hostname}:{at.port}"))
+    ended = programs.run("antiphon_gateway", ["serve"], environment(bus_url=wrong), folder=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert ended.stderr.startswith("GATEWAY_BUS_URL: ")
+    assert "secret-word" not in ended.stderr
 
 
 @pytest.fixture

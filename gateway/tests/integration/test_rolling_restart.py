@@ -19,6 +19,7 @@ from antiphon_common.testing.running import eventually
 
 PROGRAM = """
 import asyncio, sys
+from contextlib import nullcontext
 from antiphon_common.logs import open_log
 from antiphon_common.web import serving
 
@@ -29,11 +30,6 @@ def stop():
     stopping = True
 
 async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        for kind in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{kind}.complete"})
-        return
     more = True
     while more:
         more = (await receive()).get("more_body", False)
@@ -44,7 +40,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"{}"})
 
 config = serving.server_config(app, "127.0.0.1", int(sys.argv[1]))
-serving.run(config, on_stop=stop, delay=1.0, log=open_log("instance", level="error"))
+serving.run(config, lifespan=nullcontext(), on_stop=stop, delay=1.0, log=open_log("instance", level="error"))
 """
 
 

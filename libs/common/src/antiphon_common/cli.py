@@ -68,10 +68,14 @@ def _migrate(package: str, settings: ServiceSettings) -> None:
 
 
 def serve(app: FastAPI, settings: ServiceSettings, *, name: str) -> None:
-    """Serve until SIGTERM or SIGINT; exit with 1 when the service could not start."""
-    log = open_log(name, level=settings.log_level, file=settings.log_file)
-    config = serving.server_config(app, settings.host, settings.port)
-    serving.run(config, on_stop=app.state.readiness.stop, delay=settings.stop_delay_seconds, log=log)
+    """Serve until SIGTERM or SIGINT. Raises what keeps the service from starting."""
+    serving.run(
+        serving.server_config(app, settings.host, settings.port),
+        lifespan=app.router.lifespan_context(app),
+        on_stop=app.state.readiness.stop,
+        delay=settings.stop_delay_seconds,
+        log=open_log(name, level=settings.log_level, file=settings.log_file),
+    )
 
 
 def _parser(package: str, *, has_blobs: bool) -> argparse.ArgumentParser:

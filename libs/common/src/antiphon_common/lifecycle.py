@@ -10,7 +10,8 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.errors import Unavailable
+from antiphon_common.errors import ServiceError, Unavailable
+from antiphon_common.schemes import WrongUrl
 
 _PATIENCE_SECONDS = 3.0
 _LONGEST_PAUSE = 15.0
@@ -97,9 +98,11 @@ class Starter:
 
 
 def what_is_wrong(error: Exception) -> dict[str, str]:
-    """What a log line says of a failure that needs no stack: a dependency is away."""
-    if isinstance(error, Unavailable):
-        return {"code": error.code, "detail": error.detail}
+    """What a log line says of a failure that needs no stack: a dependency is away, or refuses us."""
+    if isinstance(error, ServiceError):
+        # Whoever sends a request is not told what a URL says; whoever reads the log may change it.
+        refusal = error.__cause__ if isinstance(error.__cause__, WrongUrl) else error.detail
+        return {"code": error.code, "detail": str(refusal)}
     return {"code": type(error).__name__, "detail": str(error)[:200]}
 
 
@@ -107,8 +110,8 @@ class Loop:
     """Calls `step` for ever: at once when woken, else every `interval` seconds.
 
     A step that raises is logged and tried again after the interval, because a background duty must not end
-    with its first bad moment; that a dependency is away is one line a minute. Stopping waits for the running
-    step, at most `grace` seconds.
+    with its first bad moment; that a dependency is away or refuses us is one line a minute. Stopping waits
+    for the running step, at most `grace` seconds.
     """
 
     def __init__(
@@ -165,7 +168,7 @@ class Loop:
                     await asyncio.wait_for(pause.wait(), self._interval)
 
     def _complain(self, error: Exception) -> None:
-        if not isinstance(error, Unavailable | OSError):
+        if not isinstance(error, ServiceError | OSError):
             self._log.exception("loop_failed", loop=self._name)
             return
         now = time.monotonic()

@@ -2,121 +2,23 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-import orjson
 import pytest
 
+from antiphon_common.testing.processes import Process
 from antiphon_common.testing.proxy import FaultProxy
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.tokens import TokenMaker
-from antiphon_common.testing.warm import Warm, warm
 
 HALF_A_REQUEST = (
     b"PATCH /api/me HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
 )
-
-
-class Process:
-    """`python -m antiphon_user serve` on a listen port of its own."""
-
-    package = "antiphon_user"
-
-    def __init__(self, folder: Path, programs: Warm, **environment: str) -> None:
-        self.folder = folder
-        self.programs = programs
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "USER_PORT": str(self.port),
-            "USER_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/user.db",
-            "USER_BUS_URL": f"inproc://{folder}/bus.db",
-            "USER_JWKS_URL": TokenMaker(folder).jwks_url,
-            "USER_STOP_DELAY_SECONDS": "0.5",
-            **environment,
-        }
-        self.running: subprocess.Popen[bytes] | None = None
-
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        return self.programs.run(self.package, [command], self.environment, folder=self.folder)
-
-    async def start(self) -> None:
-        with (self.folder / "err").open("wb") as errors:
-            self.running = subprocess.Popen(self._command("serve"), env=self.environment, stderr=errors)
-        await eventually(self.listens, seconds=60)
-
-    async def listens(self) -> bool:
-        assert self.running
-        assert self.running.poll() is None, self.said()
-        try:
-            return (await self.get("/healthz")).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    async def refuses(self) -> bool:
-        try:
-            await self.get("/healthz")
-        except httpx.ConnectError:
-            return True
-        return False
-
-    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        # Plain HTTP, and asked often: without the certificates of the world.
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", verify=False) as client:
-            return await client.get(path, headers=headers)
-
-    async def ready(self) -> Any:
-        return (await self.get("/readyz")).json()
-
-    def tell(self, number: signal.Signals) -> None:
-        assert self.running
-        self.running.send_signal(number)
-
-    async def ended(self, *, seconds: float = 10.0) -> int:
-        """The exit code, within so many seconds."""
-        assert self.running
-        return await asyncio.to_thread(self.running.wait, seconds)
-
-    def said(self) -> list[dict[str, Any]]:
-        return [orjson.loads(line) for line in (self.folder / "err").read_bytes().splitlines()]
-
-    def _command(self, command: str) -> list[str]:
-        return [sys.executable, "-m", self.package, command]
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Warm]:
-    with warm("antiphon_user.app", "antiphon_common.cli", "antiphon_common.db.migrations") as programs:
-        yield programs
-
-
-@pytest.fixture
-def new_process(tmp_path: Path, programs: Warm) -> Callable[..., Process]:
-    """Makes a process that has not been started, with these variables beside the usual ones."""
-    return partial(Process, tmp_path, programs)
-
-
-@pytest.fixture
-def process(new_process: Callable[..., Process]) -> Iterator[Process]:
-    process = new_process()
-    assert process.run("migrate").returncode == 0
-    yield process
-    if process.running and process.running.poll() is None:
-        process.running.kill()
-        process.running.wait()
 
 
 async def test_a_process_that_is_told_to_stop_says_so_answers_on_and_ends_well(process: Process) -> None:

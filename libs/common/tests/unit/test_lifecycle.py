@@ -6,7 +6,9 @@ import time
 import pytest
 import structlog
 
+from antiphon_common.errors import Forbidden, Unavailable
 from antiphon_common.lifecycle import Loop, run_together
+from antiphon_common.schemes import WrongUrl
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.outbox import LOG
 
@@ -108,17 +110,55 @@ async def test_a_wake_during_a_step_is_not_lost() -> None:
         await eventually(count, lambda seen: seen == 2)
 
 
-async def test_a_failing_step_is_logged_and_tried_again_at_its_interval_only() -> None:
-    lines: list[tuple[str, object]] = []
+def refused(why: str) -> Unavailable:
+    """What people are told of a database that refuses us; why is for the log."""
+    error = Unavailable("database_refused", "The database does not answer.")
+    error.__cause__ = WrongUrl("postgresql+asyncpg://host/x", why)
+    return error
+
+
+def log_into(lines: list[tuple[str, object]]) -> structlog.typing.FilteringBoundLogger:
+    """A log whose lines can be read, each with its level."""
 
     def keep(_: object, level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         lines.append((level, dict(event)))
         raise structlog.DropEvent
 
-    step = Steps(failing=True)
     level = structlog.make_filtering_bound_logger(0)
-    log = structlog.wrap_logger(structlog.ReturnLogger(), processors=[keep], wrapper_class=level)
-    loop = Loop("duty", step, interval=0.05, log=log)
+    log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.ReturnLogger(), processors=[keep], wrapper_class=level
+    )
+    return log
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (Unavailable("bus_unavailable", "The broker does not answer."), "The broker does not answer."),
+        (Forbidden("bus_refused", "The broker refuses us."), "The broker refuses us."),
+        (refused("The database refuses us."), "The database refuses us."),
+    ],
+    ids=["away", "refused", "refused in words that nobody else is told"],
+)
+async def test_a_dependency_that_is_away_or_refuses_us_is_one_line_without_a_stack(
+    error: Exception, says: str
+) -> None:
+    lines: list[tuple[str, object]] = []
+
+    async def step() -> None:
+        raise error
+
+    loop = Loop("duty", step, interval=0.01, log=log_into(lines))
+    async with run_together(loop):
+        await asyncio.sleep(0.1)
+    (line,) = lines
+    assert line == ("warning", {"event": "loop_waits", "loop": "duty", "code": error.args[0], "detail": says})
+
+
+async def test_a_failing_step_is_logged_and_tried_again_at_its_interval_only() -> None:
+    lines: list[tuple[str, object]] = []
+    step = Steps(failing=True)
+    loop = Loop("duty", step, interval=0.05, log=log_into(lines))
     async with run_together(loop):
         started = time.monotonic()
         while time.monotonic() - started < 0.3:

@@ -120,9 +120,10 @@ class Translated:
         if error is None or isinstance(error, ServiceError):
             return
         if refusal := self._dialect.refusal(error, self._url):
+            wrong = WrongUrl(self._url, refusal)
             if self._starting:
-                raise WrongUrl(self._url, refusal) from error
-            raise Unavailable("database_refused", _AWAY, retry_after=2) from error
+                raise wrong from error
+            raise Unavailable("database_refused", _AWAY, retry_after=2) from wrong
         if self._dialect.is_away(error):
             # Whoever starts a service may know where its database is; whoever sends a request may not.
             place = f"The database at {_place(self._url)} does not answer." if self._starting else _AWAY

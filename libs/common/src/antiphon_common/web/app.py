@@ -10,7 +10,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.errors import ServiceError
 from antiphon_common.lifecycle import Component, Starter, run_together
 from antiphon_common.telemetry import Telemetry
 from antiphon_common.web.health import Check, Readiness, health_router
@@ -42,7 +41,7 @@ def service_app(
     first request and stopped in reverse after the last. Raises `PolicyMissing` for a route without a policy.
     """
     starter = Starter(tuple(components), log=log)
-    readiness = Readiness({**checks, "starting": starter.ping})
+    readiness = Readiness({**checks, "starting": starter.ping}, log=log)
     # Measured first, so that a process which waits for its servers can be looked at.
     first = measured(telemetry, starter.parts, readiness, log=log)
 
@@ -53,9 +52,6 @@ def service_app(
                 log.info("started")
                 yield
             log.info("stopped")
-        except ServiceError as error:
-            log.error("not_started", code=error.code, detail=error.detail)
-            raise
         finally:
             telemetry.close()
 

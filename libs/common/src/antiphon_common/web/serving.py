@@ -13,9 +13,9 @@ import gc
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from types import FrameType
 from typing import Any
 
@@ -41,19 +41,21 @@ def server_config(app: Any, host: str, port: int, *, http: Any = "httptools") ->
 
 
 def run(
-    config: uvicorn.Config, *, on_stop: Callable[[], None], delay: float, log: FilteringBoundLogger
+    config: uvicorn.Config,
+    *,
+    lifespan: AbstractAsyncContextManager[object],
+    on_stop: Callable[[], None],
+    delay: float,
+    log: FilteringBoundLogger,
 ) -> None:
-    """Serve until a signal; exits with 1 when the app could not start. Raises `Conflict`: address in use."""
+    """Serve until a signal, with the app's life around it. Raises what that raises when it begins or ends,
+    and `Conflict` when the address is in use.
+    """
     adopt(log)
-    server = _Server(config, on_stop=on_stop, delay=delay, log=log)
+    config.lifespan = "off"
+    server = _Server(config, lifespan=lifespan, on_stop=on_stop, delay=delay, log=log)
     with _bound(config.host, config.port) as listener:
-        try:
-            server.run(sockets=[listener])
-        except SystemExit:
-            # Uvicorn's way to say that the app did not start; why has been logged by the app.
-            sys.exit(1)
-    if not server.started:
-        sys.exit(1)
+        server.run(sockets=[listener])
     # The interpreter would look at every object once more before it ends: half a second of a core, of which
     # nine processes that end together have but a few. Nothing is left that needs it.
     gc.freeze()
@@ -63,13 +65,26 @@ class _Server(uvicorn.Server):
     """A subclass, as uvicorn offers no other way to own the signals."""
 
     def __init__(
-        self, config: uvicorn.Config, *, on_stop: Callable[[], None], delay: float, log: FilteringBoundLogger
+        self,
+        config: uvicorn.Config,
+        *,
+        lifespan: AbstractAsyncContextManager[object],
+        on_stop: Callable[[], None],
+        delay: float,
+        log: FilteringBoundLogger,
     ) -> None:
         super().__init__(config)
+        self._lifespan = lifespan
         self._on_stop = on_stop
         self._delay = delay
         self._log = log
         self._told = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """The app's life is ours: uvicorn would log what keeps it from starting, and raise nothing."""
+        with self.capture_signals():
+            async with self._lifespan:
+                await self._serve(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
