@@ -11,9 +11,14 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from faults.history import History, Op
+from faults.replay import EDITS, Item, check_edits
 
 IN_PROGRESS = ("receiving", "analysing")
-TRIED = ("upload", "like", "play", "make-playlist", "add", "remove", "move", "name", "hear-all", "log-out")
+TRIED = (
+    "upload", "like", "save", "play", "make-playlist", "add", "remove", "move", "name", "hear-all", "log-out",
+)  # fmt: skip
+TOO_LATE = 412
+REFUSED = 401
 
 
 class Stores(Protocol):
@@ -22,8 +27,8 @@ class Stores(Protocol):
     async def sql(self, service: str, query: str) -> Sequence[tuple[Any, ...]]:
         """The rows that a service's database answers."""
 
-    async def documents(self) -> Mapping[str, tuple[str, int]]:
-        """Every document in the search index: id -> kind and version."""
+    async def documents(self) -> Sequence[tuple[str, str, int]]:
+        """Every document that a search may find: id, kind and version. A second copy is a second row."""
 
     async def objects(self) -> Mapping[str, str]:
         """Every object in the store: key -> SHA-256 of what it holds."""
@@ -54,19 +59,19 @@ def explainable(ops: Iterable[Op], *, present: bool) -> bool:
     return False
 
 
-def check_likes(history: History, final: Mapping[str, set[str]]) -> list[str]:
-    """I5: no like was lost, none came back. `final` is what each person's list holds."""
+def check_kept(history: History, kind: str, final: Mapping[str, Sequence[str]]) -> list[str]:
+    """I5: nothing that somebody liked or saved was lost, none came back. `final` is what each person's list holds."""
     by_key: dict[tuple[str, ...], list[Op]] = defaultdict(list)
-    for op in history.of("like"):
+    for op in history.of(kind):
         by_key[op.key].append(op)
     found = [
-        f"I5 {person} and {track}: present={track in final[person]}"
-        for (person, track), ops in by_key.items()
-        if not explainable(ops, present=track in final[person])
+        f"I5 {kind} of {person} and {which}: present={which in final[person]}"
+        for (person, which), ops in by_key.items()
+        if not explainable(ops, present=which in final[person])
     ]
-    known = set(by_key)
-    found += [f"I2 {p} never liked {t}" for p, tracks in final.items() for t in tracks if (p, t) not in known]
-    return found
+    there = Counter((person, which) for person, list_ in final.items() for which in list_)
+    found += [f"I5 {kind} of {key} is listed {count} times" for key, count in there.items() if count > 1]
+    return found + [f"I2 {kind} of {key} that nobody tried" for key in there.keys() - by_key.keys()]
 
 
 def check_plays(history: History, counted: Mapping[str, int]) -> list[str]:
@@ -86,11 +91,11 @@ def check_plays(history: History, counted: Mapping[str, int]) -> list[str]:
     ]
 
 
-def check_playlists(history: History, final: Mapping[str, Sequence[tuple[str, str]]]) -> list[str]:
-    """I7: each acknowledged addition is there once; of two edits of one revision only one won. I1, I2: each
-    acknowledged playlist is there, and no other.
+def check_playlists(history: History, final: Mapping[str, tuple[int, Sequence[Item]]]) -> list[str]:
+    """I7: each playlist holds what its edits make of it, in their order; of two edits of one revision only one won.
+    I1, I2: each acknowledged playlist is there, and no other.
 
-    `final` is each playlist's items as (item id, track id).
+    `final` is each playlist's revision and its items as (item id, track id).
     """
     made = history.of("make-playlist")
     acknowledged = {op.answer for op in made if op.outcome}
@@ -98,43 +103,35 @@ def check_playlists(history: History, final: Mapping[str, Sequence[tuple[str, st
     strange = final.keys() - acknowledged
     if len(strange) > sum(op.outcome is None for op in made):
         found.append(f"I2 more playlists than anybody made: {sorted(strange)}")
-    winners = Counter((op.key, op.kind) for op in history.ops if op.kind in ("add", "remove") and op.outcome)
-    by_revision: Counter[tuple[str, ...]] = Counter()
-    for (key, _), count in winners.items():
-        by_revision[key] += count
-    found += [f"I7 {count} edits won on {key}" for key, count in by_revision.items() if count > 1]
-    for playlist, items in final.items():
-        found += _items(history, playlist, Counter(item for item, _ in items), dict(items))
-    return found
-
-
-def _items(history: History, playlist: str, there: Counter[str], tracks: Mapping[str, str]) -> list[str]:
-    adds = [op for op in history.of("add") if op.key[0] == playlist]
-    removed = {
-        op.value: op.outcome
-        for op in history.of("remove")
-        if op.key[0] == playlist and op.outcome is not False
-    }
-    found = [f"I7 {item} is in {playlist} {count} times" for item, count in there.items() if count > 1]
-    acknowledged = {item["item_id"] for op in adds if op.outcome for item in op.answer["items"]}
-    found += [
-        f"I7 {item} was added to {playlist} and is gone"
-        for item in acknowledged - there.keys() - removed.keys()
-    ]
-    found += [f"I7 {item} was removed from {playlist} and is back" for item in there if removed.get(item)]
-    maybe = Counter(op.value for op in adds if op.outcome is None)
-    strange = Counter(tracks[item] for item in there.keys() - acknowledged)
-    found += [f"I2 {track} is in {playlist} and nobody added it" for track in strange - maybe]
-    for op in adds:
-        if op.outcome and op.answer["revision"] != int(op.key[1]) + 1:
-            found.append(f"I7 revision {op.key[1]} of {playlist} became {op.answer['revision']}")
+    edits: dict[str, list[Op]] = defaultdict(list)
+    for op in history.ops:
+        if op.kind in EDITS:
+            edits[op.key[0]].append(op)
+    for playlist, (revision, items) in final.items():
+        found += check_edits(playlist, edits[playlist], revision, items)
     return found
 
 
 def check_tried(history: History) -> list[str]:
-    """Of what nothing was acknowledged nothing is proved: each kind of write that the others look at worked at times."""
+    """Of what did not happen nothing is proved: each kind of write that the others look at was acknowledged at times,
+    an edit came too late for its revision, and a stream went on after a range had failed."""
     done = Counter(op.kind for op in history.ops if op.outcome)
-    return [f"nobody succeeded to {kind}" for kind in TRIED if not done[kind]]
+    found = [f"nobody succeeded to {kind}" for kind in TRIED if not done[kind]]
+    if not any(op.status == TOO_LATE and op.kind in EDITS for op in history.ops):
+        found.append("no two edits of one revision met")
+    if not went_on(history):
+        found.append("no stream saw a range fail and went on")
+    return found
+
+
+def went_on(history: History) -> list[Op]:
+    """The tracks that came whole although ranges failed on the way."""
+    return [op for op in history.of("hear-all") if op.outcome and op.answer]
+
+
+def check_revoked(answers: Iterable[tuple[str, int | None]]) -> list[str]:
+    """I10: what was logged out is refused, each time and for what it is. `answers` is what was shown, and the status."""
+    return [f"I10 {what} that was logged out: {status}" for what, status in answers if status != REFUSED]
 
 
 def check_uploads(history: History, uploads: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -177,12 +174,13 @@ LISTED = {
 async def check_index(stores: Stores) -> list[str]:
     """I3: what is listed is in the index once, in its newest state, and nothing else of these kinds is."""
     documents = await stores.documents()
+    copies = Counter(document for document, _, _ in documents)
     rows = await stores.sql("search", "SELECT id, revision, version FROM document")
     known = {str(which): (revision, version) for which, revision, version in rows}
-    found = []
+    found = [f"I3 {which} is in the index {count} times" for which, count in copies.items() if count > 1]
     for kind, (service, query) in LISTED.items():
         wanted = {str(which): revision for which, revision in await stores.sql(service, query)}
-        there = {document: version for document, (its_kind, version) in documents.items() if its_kind == kind}
+        there = {document: version for document, its_kind, version in documents if its_kind == kind}
         found += [f"I3 {kind} {missing} is not in the index" for missing in sorted(wanted.keys() - there)]
         found += [f"I3 {kind} {extra} is in the index only" for extra in sorted(there.keys() - wanted)]
         for which in sorted(wanted.keys() & there):
@@ -192,6 +190,35 @@ async def check_index(stores: Stores) -> list[str]:
                     f"I3 {kind} {which} is at revision {wanted[which]} and search knows {revision}; its version is "
                     f"{version} and the index has {there[which]}"
                 )
+    return found
+
+
+async def check_tracks(stores: Stores) -> list[str]:
+    """I1, I2: each upload that is ready is one track of the catalogue, and no track is without its upload."""
+    uploads = await stores.sql("file", "SELECT id, track_id FROM upload WHERE state = 'ready'")
+    tracks = await stores.sql("catalog", "SELECT upload_id, id FROM track")
+    ready = Counter((str(upload), str(track)) for upload, track in uploads)
+    there = Counter((str(upload), str(track)) for upload, track in tracks)
+    return [
+        *(f"I1 upload {upload} is ready and track {track} is gone" for upload, track in ready - there),
+        *(f"I2 track {track} has no ready upload {upload}" for upload, track in there - ready),
+    ]
+
+
+async def check_places(stores: Stores, final: Mapping[str, tuple[int, Sequence[Item]]]) -> list[str]:
+    """I7: no two items of a playlist have one place, and by their places they stand as they are read."""
+    places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for playlist, item, position in await stores.sql(
+        "playlist", "SELECT playlist_id, id, position FROM item"
+    ):
+        places[str(playlist)].append((position, str(item)))
+    found = []
+    for playlist in places.keys() | final.keys():
+        stand = sorted(places[playlist])
+        if len({position for position, _ in stand}) != len(stand):
+            found.append(f"I7 two items of {playlist} have one place: {stand}")
+        if [item for _, item in stand] != [item for item, _ in final.get(playlist, (0, ()))[1]]:
+            found.append(f"I7 the items of {playlist} stand otherwise than they are read")
     return found
 
 

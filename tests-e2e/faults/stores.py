@@ -31,17 +31,16 @@ class ServerStores:
         finally:
             await connection.close()
 
-    async def documents(self) -> Mapping[str, tuple[str, int]]:
+    async def documents(self) -> Sequence[tuple[str, str, int]]:
         parts = urlsplit(self._told("search", "INDEX_URL"))
         body = {"size": 10_000, "query": {"exists": {"field": "kind"}}, "docvalue_fields": ["kind"]}
-        body |= {"version": True, "_source": False}
+        body |= {"version": True, "_source": False, "track_total_hits": True}
         async with httpx.AsyncClient(base_url=f"http://{parts.netloc}") as client:
             await client.post(f"{parts.path}/_refresh")
             answer = (await client.post(f"{parts.path}/_search", json=body)).raise_for_status().json()
-        return {
-            str(UUID(hex=hit["_id"])): (hit["fields"]["kind"][0], hit["_version"])
-            for hit in answer["hits"]["hits"]
-        }
+        hits = answer["hits"]["hits"]
+        assert len(hits) == answer["hits"]["total"]["value"], "more documents than one page"
+        return [(str(UUID(hex=hit["_id"])), hit["fields"]["kind"][0], hit["_version"]) for hit in hits]
 
     async def objects(self) -> Mapping[str, str]:
         blobs = open_blobs(self._told("file", "BLOB_URL"))

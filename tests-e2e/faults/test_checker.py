@@ -3,13 +3,16 @@
 # ruff: noqa: FBT003 - tables of histories read best as short positional rows
 
 import io
+import time
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
+from e2e_support.people import Person
 
-from faults import checker
-from faults.history import History, Op
+from faults import checker, workload
+from faults.history import Caller, History, Op
 from faults.nemesis import Fault, Nemesis
 
 
@@ -45,9 +48,15 @@ def test_what_a_set_may_hold_follows_from_what_was_acknowledged(
     present: bool,
     right: bool,
 ) -> None:
-    final = {"ada": {"t"} if present else set[str]()}
-    found = checker.check_likes(history(*ops), final)
+    found = checker.check_kept(history(*ops), "like", {"ada": ["t"] * present})
     assert (not found) is right
+
+
+def test_what_is_kept_is_listed_once_and_among_its_own() -> None:
+    kept = history(like(True, 0, 1))
+    assert checker.check_kept(kept, "like", {"ada": ["t", "t"]})
+    assert checker.check_kept(kept, "save", {"ada": ["t"]})
+    assert checker.check_kept(kept, "save", {"ada": []}) == []
 
 
 def play(play_id: str, counted: bool | None, outcome: bool | None = True) -> Op:
@@ -74,38 +83,116 @@ def make(playlist: str | None, outcome: bool | None = True) -> Op:
     return Op("ada", "make-playlist", ("ada",), None, 0, 1, outcome, answer=playlist)
 
 
-def add(revision: int, item: str, outcome: bool | None = True) -> Op:
-    answer: Any = {"revision": revision + 1, "items": [{"item_id": item}]} if outcome else None
-    return Op("ada", "add", ("p", str(revision)), "t", 0, 1, outcome, answer=answer)
+def order(items: str) -> list[tuple[str, str]]:
+    """Items by one letter each, which is of the track of the same letter: "ab" is a, then b."""
+    return [(letter, letter.lower()) for letter in items]
 
 
-def remove(revision: int, item: str, outcome: bool | None = True) -> Op:
-    return Op("ada", "remove", ("p", str(revision)), item, 0, 1, outcome)
+def add(revision: int, seen: str, item: str, outcome: bool | None = True) -> Op:
+    answer = {"revision": revision + 1, "items": [{"item_id": item, "track_id": item.lower()}]}
+    value = {"track": item.lower(), "seen": order(seen)}
+    return Op("ada", "add", ("p", str(revision)), value, 0, 1, outcome, answer=answer if outcome else None)
+
+
+def remove(revision: int, seen: str, item: str, outcome: bool | None = True) -> Op:
+    return Op("ada", "remove", ("p", str(revision)), {"item": item, "seen": order(seen)}, 0, 1, outcome)
+
+
+def move(
+    revision: int, seen: str, how: str, outcome: bool | None = True, *, became: int | None = None
+) -> Op:  # fmt: skip
+    """`how` is "b>a": b goes behind a; "b>": to the beginning."""
+    item, after = how.split(">")
+    value = {"item": item, "after": after or None, "seen": order(seen)}
+    answer = {"revision": became or revision + 1} if outcome else None
+    return Op("ada", "move", ("p", str(revision)), value, 0, 1, outcome, answer=answer)
+
+
+_ABC = [add(1, "", "a"), add(2, "a", "b"), add(3, "ab", "c")]
 
 
 @pytest.mark.parametrize(
-    ("ops", "items", "right"),
+    ("ops", "revision", "items", "right"),
     [
-        ([add(1, "a")], [("a", "t")], True),
-        ([add(1, "a")], [], False),
-        ([add(1, "a")], [("a", "t"), ("a", "t")], False),
-        ([add(1, "a"), add(1, "b")], [("a", "t"), ("b", "t")], False),
-        ([add(1, "a"), remove(2, "a")], [], True),
-        ([add(1, "a"), remove(2, "a")], [("a", "t")], False),
-        ([add(1, "a"), remove(2, "a", None)], [("a", "t")], True),
-        ([add(1, "a"), remove(2, "a", None)], [], True),
-        ([add(1, "a"), remove(2, "a", False)], [], False),
-        ([add(1, "a", None)], [("z", "t")], True),
-        ([add(1, "a", None)], [("z", "other")], False),
-        ([], [("z", "t")], False),
+        ([add(1, "", "a")], 2, "a", True),
+        ([add(1, "", "a")], 2, "", False),  # gone
+        ([add(1, "", "a")], 1, "", False),  # gone with its revision
+        ([add(1, "", "a")], 2, "aa", False),  # there twice
+        ([add(1, "", "a")], 3, "a", False),  # a change that nobody made
+        ([add(1, "", "a"), add(1, "", "b")], 2, "a", False),  # two won
+        ([add(1, "", "a"), add(1, "", "b", False)], 2, "a", True),
+        ([add(1, "", "a"), add(1, "", "b", False)], 2, "ab", False),  # a refusal with an effect
+        ([add(1, "", "a"), add(1, "", "b", None)], 2, "a", True),
+        ([add(1, "", "a"), add(1, "", "b", None)], 2, "ab", False),  # an effect without a revision
+        ([add(1, "", "a"), remove(2, "a", "a")], 3, "", True),
+        ([add(1, "", "a"), remove(2, "a", "a")], 3, "a", False),  # back again
+        ([add(1, "", "a"), remove(2, "a", "a", None)], 2, "a", True),
+        ([add(1, "", "a"), remove(2, "a", "a", None)], 3, "", True),
+        ([add(1, "", "a"), remove(2, "a", "a", None)], 3, "a", False),
+        ([add(1, "", "a"), remove(2, "a", "a", False)], 3, "", False),
+        ([add(1, "", "z", None)], 2, "z", True),
+        ([add(1, "", "z", None)], 1, "", True),
+        ([add(1, "", "z", None)], 2, "y", False),
+        ([], 2, "z", False),
+        (_ABC, 4, "abc", True),
+        (_ABC, 4, "acb", False),  # another order
+        ([*_ABC, move(4, "abc", "c>a")], 5, "acb", True),
+        ([*_ABC, move(4, "abc", "c>a")], 5, "abc", False),  # the move was lost
+        ([*_ABC, move(4, "abc", "c>")], 5, "cab", True),
+        ([*_ABC, move(4, "abc", "a>c")], 5, "bca", True),
+        ([*_ABC, move(4, "abc", "c>a"), move(4, "abc", "b>")], 5, "acb", False),  # two won
+        ([*_ABC, move(4, "abc", "c>a"), remove(4, "abc", "a")], 5, "acb", False),  # of two kinds
+        ([*_ABC, move(4, "abc", "c>a"), move(4, "abc", "b>", False)], 5, "acb", True),
+        ([*_ABC, move(4, "abc", "c>b", became=4)], 4, "abc", True),  # it stands there already
+        ([*_ABC, move(4, "abc", "c>b")], 5, "abc", False),  # and that is no change
+        ([*_ABC, move(4, "abc", "c>a", became=4)], 4, "abc", False),  # a change, and not done
+        ([*_ABC, move(4, "abc", "c>a", became=6)], 6, "acb", False),  # one revision for one change
+        ([*_ABC, move(4, "abc", "c>a", None)], 5, "acb", True),
+        ([*_ABC, move(4, "abc", "c>a", None)], 4, "abc", True),
+        ([*_ABC, move(4, "abc", "c>a", None)], 5, "abc", False),
+        ([*_ABC, move(4, "acb", "c>")], 5, "cab", False),  # read otherwise than it was
+        ([add(1, "", "a"), add(2, "a", "B", None), add(3, "aB", "c")], 4, "aBc", True),
+        ([add(1, "", "a"), add(2, "a", "B", None), add(3, "aB", "c")], 4, "acB", False),
+        (
+            [add(1, "", "a"), add(2, "a", "B", None), add(2, "a", "c", None), add(3, "ac", "d")],
+            4,
+            "acd",
+            True,
+        ),
+        (
+            [add(1, "", "a"), add(2, "a", "B", None), remove(3, "aB", "B", None), add(4, "a", "c")],
+            5,
+            "ac",
+            True,
+        ),
+        (
+            [add(1, "", "a"), add(2, "a", "B", None), remove(3, "aB", "a", None), add(4, "B", "c")],
+            5,
+            "aBc",
+            False,
+        ),
     ],
 )
-def test_a_playlist_holds_what_was_added_and_not_removed(
-    ops: list[Op],
-    items: list[tuple[str, str]],
-    right: bool,
+def test_a_playlist_holds_what_its_edits_make_in_the_order_of_their_revisions(
+    ops: list[Op], revision: int, items: str, right: bool
 ) -> None:
-    assert (not checker.check_playlists(history(make("p"), *ops), {"p": items})) is right
+    final = {"p": (revision, order(items))}
+    assert (not checker.check_playlists(history(make("p"), *ops), final)) is right
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"),
+    [
+        ([("p", "a", 10), ("p", "b", 20)], True),
+        ([("p", "b", 20), ("p", "a", 10)], True),
+        ([("p", "a", 20), ("p", "b", 10)], False),
+        ([("p", "a", 10), ("p", "b", 10)], False),
+        ([("p", "a", 10)], False),
+        ([("p", "a", 10), ("p", "b", 20), ("q", "c", 10)], False),
+    ],
+)
+async def test_items_stand_at_places_of_their_own_as_they_are_read(rows: Any, right: bool) -> None:
+    assert (not await checker.check_places(Shelf(item=rows), {"p": (3, order("ab"))})) is right
 
 
 @pytest.mark.parametrize(
@@ -121,16 +208,41 @@ def test_a_playlist_holds_what_was_added_and_not_removed(
     ],
 )
 def test_an_acknowledged_playlist_is_there_and_no_other(ops: list[Op], there: list[str], right: bool) -> None:
-    assert (not checker.check_playlists(history(*ops), dict.fromkeys(there, ()))) is right
+    final: dict[str, tuple[int, list[tuple[str, str]]]] = {playlist: (1, []) for playlist in there}
+    assert (not checker.check_playlists(history(*ops), final)) is right
 
 
 def test_what_nobody_succeeded_to_do_is_not_taken_for_proved() -> None:
     ops = [Op("ada", kind, ("k",), None, 0, 1, True) for kind in checker.TRIED]
-    assert checker.check_tried(history(*ops)) == []
+    late = Op("ada", "add", ("p", "1"), None, 0, 1, False, status=412)
+    resumed = Op("ada", "hear-all", ("t",), None, 0, 1, True, answer=3)
+    assert checker.check_tried(history(*ops, late, resumed)) == []
+    assert checker.check_tried(history(*ops, resumed)) == ["no two edits of one revision met"]
+    assert checker.check_tried(history(*ops, late)) == ["no stream saw a range fail and went on"]
     for op in ops:
         others = [one for one in ops if one is not op]
         refused = Op("ada", op.kind, ("k",), None, 0, 1, None)
-        assert checker.check_tried(history(*others, refused)) == [f"nobody succeeded to {op.kind}"]
+        whole = [] if op.kind == "hear-all" else [resumed]
+        assert (
+            checker.check_tried(history(*others, refused, late, *whole))[0]
+            == f"nobody succeeded to {op.kind}"
+        )
+
+
+@pytest.mark.parametrize(("status", "right"), [(401, True), (200, False), (503, False), (None, False)])
+async def test_a_dead_token_is_shown_again_and_must_be_refused(status: int | None, right: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if status is None:
+            raise httpx.ConnectError("nobody there", request=request)
+        return httpx.Response(status, json={"trace_id": "1"})
+
+    now = time.monotonic()
+    ended = [workload.Ended("a", "r", now), workload.Ended("old", "r", now - workload.ACCESS_SECONDS)]
+    person = Person("http://platform", "Dee")
+    person.http = httpx.AsyncClient(base_url=person.url, transport=httpx.MockTransport(answer))
+    shown = await workload.show(Caller(person, history(), "Dee"), ended)
+    assert [what for what, _ in shown] == ["refresh", "access", "refresh"]
+    assert (checker.check_revoked(shown) == []) is right
 
 
 def upload(digest: str, upload_id: str, outcome: bool | None = True) -> Op:
@@ -170,7 +282,7 @@ class Shelf:
     """Stores that hold what a test says."""
 
     def __init__(self, *, documents: Any = None, objects: Any = None, **tables: Any) -> None:
-        self._documents, self._objects, self._tables = documents or {}, objects or {}, tables
+        self._documents, self._objects, self._tables = documents or [], objects or {}, tables
 
     async def sql(self, _: str, query: str) -> Any:
         return self._tables.get(query.split("FROM ")[1].split(maxsplit=1)[0], [])
@@ -188,16 +300,32 @@ class Shelf:
 @pytest.mark.parametrize(
     ("documents", "known", "right"),
     [
-        ({"a": ("track", 7)}, [("a", 3, 7)], True),
-        ({}, [("a", 3, 7)], False),
-        ({"a": ("track", 7), "b": ("track", 1)}, [("a", 3, 7)], False),
-        ({"a": ("track", 7)}, [("a", 2, 7)], False),
-        ({"a": ("track", 6)}, [("a", 3, 7)], False),
+        ([("a", "track", 7)], [("a", 3, 7)], True),
+        ([], [("a", 3, 7)], False),
+        ([("a", "track", 7), ("a", "track", 7)], [("a", 3, 7)], False),
+        ([("a", "track", 7), ("b", "track", 1)], [("a", 3, 7)], False),
+        ([("a", "track", 7)], [("a", 2, 7)], False),
+        ([("a", "track", 6)], [("a", 3, 7)], False),
     ],
 )
 async def test_the_index_holds_the_newest_of_what_is_listed(documents: Any, known: Any, right: bool) -> None:
     stores = Shelf(documents=documents, track=[("a", 3)], document=known)
     assert (not await checker.check_index(stores)) is right
+
+
+@pytest.mark.parametrize(
+    ("uploads", "tracks", "right"),
+    [
+        ([("u", "t")], [("u", "t")], True),
+        ([("u", "t")], [], False),
+        ([("u", None)], [("u", "t")], False),
+        ([("u", "t")], [("u", "s")], False),
+        ([("u", "t")], [("u", "t"), ("u", "s")], False),
+        ([], [("u", "t")], False),
+    ],
+)
+async def test_an_upload_that_is_ready_is_one_track(uploads: Any, tracks: Any, right: bool) -> None:
+    assert (not await checker.check_tracks(Shelf(upload=uploads, track=tracks))) is right
 
 
 @pytest.mark.parametrize(
