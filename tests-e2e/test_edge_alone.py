@@ -284,6 +284,41 @@ async def test_a_slow_head_and_a_slow_body_are_cut(tmp_path: Path) -> None:
         assert parts(await edge.get("/api/tracks"))[0] == 200
 
 
+async def test_a_body_that_drips_is_cut_because_the_gateway_sees_it_come(tmp_path: Path) -> None:
+    """Each byte is in time for the edge; that they are too few a second, only the gateway counts."""
+    async with (
+        lone_gateway(tmp_path, edge_secret=SECRET, slow_body_seconds=0.5) as port,
+        running_edge(tmp_path, gateway=port) as edge,
+    ):
+        login = _HEAD.replace(b"/api/playlists", b"/api/auth/login")
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(login + b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n")
+        answering = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        for _ in range(40):
+            writer.write(b" ")
+            if answering.done():
+                break
+            await asyncio.sleep(0.1)
+        assert (await asyncio.wait_for(answering, 1)).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def test_who_takes_no_part_of_an_answer_is_cut(tmp_path: Path) -> None:
+    async with running_edge(tmp_path, {"send_timeout 30s": "send_timeout 1s"}) as edge:
+        edge.stream.body = bytes(64 * 1024 * 1024)
+        request = f"GET {SIGNED} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(request)
+        await reader.readexactly(1000)
+        await asyncio.sleep(3)
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            while part := await reader.read(1024 * 1024):
+                taken += len(part)
+        writer.close()
+        assert taken < len(edge.stream.body) - 1000
+
+
 async def test_a_large_upload_passes_through_without_being_kept(edge: Edge) -> None:
     size, part = 200 * 1024 * 1024, bytes(1024 * 1024)
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)

@@ -32,7 +32,7 @@ def nginx() -> str:
 
 @dataclass
 class Upstream:
-    """A server that answers 200 to everything; `requests` is what arrived, one text a request."""
+    """A server that answers 200 to everything (with its name, or `body`); `requests` is what arrived."""
 
     name: str
     port: int = 0
@@ -40,6 +40,7 @@ class Upstream:
     received: int = 0
     answer: Callable[[], Awaitable[object]] | None = None
     cut: bool = False
+    body: bytes = b""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -50,7 +51,7 @@ class Upstream:
                     break
                 if self.answer:
                     await self.answer()
-                body = self.name.encode()
+                body = self.body or self.name.encode()
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
                 await writer.drain()
         writer.close()
