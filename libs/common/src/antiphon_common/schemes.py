@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
+# OpenSSL's names, old and new, for an answer that is not TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
 
 class WrongUrl(ValueError):
     """A setting that can never work. The text does not repeat the URL, which may hold a password."""
@@ -31,6 +34,37 @@ def port_of(url: str, address: str, *, default: int) -> int:
     except ValueError as error:
         raise WrongUrl(url, "the listen port must be a number up to 65535") from error
     return default if port is None else port
+
+
+def distrust(error: BaseException | None, place: str) -> str | None:
+    """A sentence when TLS with `place` (`host:port`) failed, here or beneath, for what people must mend."""
+    import ssl  # noqa: PLC0415 - only where something has failed
+
+    while error is not None:
+        # Those of aiohttp are of these classes, too, and know nothing.
+        if isinstance(error, ssl.SSLCertVerificationError) and hasattr(error, "verify_message"):
+            return untrusted(place, error.verify_message)
+        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NO_TLS:
+            return no_tls(place)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def untrusted(place: str, reason: str) -> str:
+    """What to do about a certificate that OpenSSL or rustls refuses for this reason."""
+    words = reason.lower().replace(" ", "")
+    if "mismatch" in words or "validforname" in words:
+        what, do = "is for another host", "name the host that it is for, or give the server one for this host"
+    elif any(word in words for word in ("expired", "notyetvalid", "notvalidyet")):
+        what, do = "is not valid now", "renew it, or set this machine's clock"
+    else:
+        what, do = "is not trusted", "name the file (PEM) of its authority by ca="
+    return f"the certificate of {place} {what} ({reason.rstrip('.')}): {do}"
+
+
+def no_tls(place: str) -> str:
+    """What to do about a server that was asked for TLS and has none."""
+    return f"{place} offers no TLS: turn it on there, or do not ask for it in this URL"
 
 
 def demand_certificates(url: str, option: str, file: str) -> None:

@@ -139,7 +139,7 @@ async def _on_postgres(url: str, work: Callable[[Connection], T]) -> T:
     parsed = postgres.address(url)
     arguments = postgres.connect_args(parsed, statement_timeout="0", lock_timeout=_LOCK_WAIT)
     engine = create_async_engine(
-        parsed.difference_update_query(["pool_size"]), poolclass=NullPool, hide_parameters=True,
+        postgres.place(parsed), poolclass=NullPool, hide_parameters=True,
         connect_args=arguments | {"command_timeout": None},
     )  # fmt: skip
 

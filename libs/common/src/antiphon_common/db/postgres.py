@@ -5,8 +5,11 @@ lock, 4 s for a statement; a server that is frozen or out of reach ends every ca
 are `Unavailable`, and so are a deadlock, a full disk, no free connection slots and a server that stops or
 starts: the transaction has not happened, unless the connection broke while it was committing, which nobody
 can know. After a restart the next call works, because a connection that the server closed is never handed out
-(this is seen on the socket and costs no round trip). A wrong password, user or database is `Unavailable`,
-too, with a sentence that says which.
+(this is seen on the socket and costs no round trip). A wrong password, user, database or certificate is
+`Unavailable`, too, with a sentence that says which.
+
+`?ssl=verify-full` demands a certificate for the host that an authority of this machine or of the file in
+`?ca=` has signed (`verify-ca`: for any host); `?ca=` alone is `verify-full`.
 
 The connection belongs to a role whose `search_path` is its schema and is never changed, so that prepared
 statements, which are cached on the connection, always mean the same tables. A pooler in between must pool
@@ -15,6 +18,7 @@ sessions.
 
 import asyncio
 import re
+import ssl
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +28,11 @@ from sqlalchemy.exc import DisconnectionError as Closed
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from antiphon_common.schemes import WrongUrl
+from antiphon_common.schemes import WrongUrl, demand_certificates, distrust, no_tls
 
 _POOL = 8
 _SSL = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_OPTIONS = ("ca", "pool_size", "ssl")
 _POOL_SECONDS = 2.0
 _CONNECT_SECONDS = 2.0
 _COMMAND_SECONDS = 4.5  # the client's own patience, a little longer than the server's
@@ -41,6 +46,7 @@ _SERVER_SETTINGS = {
 
 # Connection lost, transaction rolled back, no resources, operator or system, waited for a lock, read only.
 _AWAY = ("08", "40", "53", "57", "58", "55P03", "25006")
+_NO_TLS = "rejected SSL upgrade"
 _REFUSED = {
     "28P01": "refuses the password of the user",
     "28000": "does not let the user in",
@@ -58,7 +64,7 @@ def engines(url: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
     parsed = address(url)
     size = int(str(parsed.query.get("pool_size", _POOL)))
     engine = create_async_engine(
-        parsed.difference_update_query(["pool_size"]), pool_size=size, max_overflow=0,
+        place(parsed), pool_size=size, max_overflow=0,
         pool_timeout=_POOL_SECONDS, hide_parameters=True, connect_args=connect_args(parsed),
     )  # fmt: skip
     event.listen(engine.sync_engine, "connect", _use_plain_uuids)
@@ -74,19 +80,29 @@ def address(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise WrongUrl(url, "it should be postgresql+asyncpg://user:password@host:port/database") from error
-    unknown = sorted(parsed.query.keys() - {"pool_size", "ssl"})
+    unknown = sorted(parsed.query.keys() - {*_OPTIONS})
     if unknown:
-        raise WrongUrl(url, f"knows pool_size= and ssl=, not {', '.join(unknown)}")
+        raise WrongUrl(url, f"knows {', '.join(_OPTIONS)}, not {', '.join(unknown)}")
     if not re.fullmatch("[1-9][0-9]{0,2}", str(parsed.query.get("pool_size", _POOL))):
         raise WrongUrl(url, "pool_size= must be a number from 1 to 999")
-    if parsed.query.get("ssl", "prefer") not in _SSL:
+    if _ssl(parsed) not in _SSL:
         raise WrongUrl(url, f"ssl= must be one of: {', '.join(_SSL)}")
+    if ca := parsed.query.get("ca"):
+        if not _ssl(parsed).startswith("verify-"):
+            raise WrongUrl(url, "ca= is for ssl=verify-full or ssl=verify-ca: the others trust anybody")
+        demand_certificates(url, "ca", str(ca))
     return parsed
+
+
+def place(url: URL) -> URL:
+    """The URL without what `connect_args` and the pool say."""
+    return url.difference_update_query(_OPTIONS)
 
 
 def connect_args(url: URL, **server_settings: str) -> dict[str, Any]:
     """The limits of a connection; the keywords are settings of Postgres that replace ours."""
     return {
+        "ssl": _trust(url),
         "timeout": _CONNECT_SECONDS,
         "command_timeout": _COMMAND_SECONDS,
         "server_settings": _SERVER_SETTINGS | {"application_name": url.username or ""} | server_settings,
@@ -108,13 +124,30 @@ def is_away(error: BaseException) -> bool:
 
 
 def refusal(error: BaseException, url: str) -> str | None:
-    """A sentence when the database is there and refuses what the URL says of user, password or name."""
+    """A sentence when the database is there and refuses what the URL says of user, password, name or TLS."""
     reason = _REFUSED.get(_state(getattr(error, "orig", error)) or "")
-    if reason is None:
+    if reason is None and not isinstance(error, OSError):
         return None
     parsed = make_url(url)
+    where = f"{parsed.host}:{parsed.port or 5432}"
+    if reason is None:
+        return no_tls(where) if _NO_TLS in str(error) else distrust(error, where)
     user = "" if reason == "does not exist" else f" {parsed.username}"
-    return f"The database {parsed.database} at {parsed.host}:{parsed.port or 5432} {reason}{user}."
+    return f"The database {parsed.database} at {where} {reason}{user}."
+
+
+def _ssl(url: URL) -> str:
+    return str(url.query.get("ssl", "verify-full" if "ca" in url.query else "prefer"))
+
+
+def _trust(url: URL) -> ssl.SSLContext | str:
+    """What the driver is told: to verify it would look for files of its own in the home directory."""
+    mode = _ssl(url)
+    if not mode.startswith("verify-"):
+        return mode
+    context = ssl.create_default_context(cafile=url.query.get("ca"))  # type: ignore[arg-type]  # checked: one
+    context.check_hostname = mode == "verify-full"
+    return context
 
 
 def _state(error: object) -> str | None:

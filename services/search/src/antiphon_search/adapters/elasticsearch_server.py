@@ -6,7 +6,9 @@ killed between two of them leaves an index without an alias, which the next one 
 """
 
 import asyncio
+import logging
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +24,7 @@ from elasticsearch import (
 )
 
 from antiphon_common.errors import Unavailable
-from antiphon_common.schemes import WrongUrl, demand_certificates, port_of
+from antiphon_common.schemes import WrongUrl, demand_certificates, distrust, port_of
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, MAPPINGS, SETTINGS, STAMP_ID, bulk_lines
 from antiphon_search.ports import Change
 
@@ -37,6 +39,10 @@ _ALREADY_THERE = 409
 _NO_ALIAS = 404
 _WRONG_DOCUMENT = 400
 _NO_ELASTICSEARCH = "What answers is no Elasticsearch; see SEARCH_INDEX_URL."
+
+
+class _Distrusted(Unavailable):
+    """The server has no certificate that we trust, which waiting does not mend."""
 
 
 class Vanished(Unavailable):
@@ -62,8 +68,9 @@ class Server:
 
     def __init__(self, url: str, patience: float) -> None:
         parts = urlsplit(url)
-        scheme = "https" if parts.scheme.endswith("+https") else "http"
-        self._address = f"{scheme}://{parts.hostname}:{port_of(url, url, default=9200)}"
+        self._url = url
+        self._is_secure = parts.scheme.endswith("+https")
+        self._place = f"{parts.hostname}:{port_of(url, url, default=9200)}"
         self._user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._authority = parse_qs(parts.query).get("ca", [None])[0]
         if not parts.hostname:
@@ -73,15 +80,32 @@ class Server:
         self.alias = unquote(parts.path.strip("/")) or "antiphon"
         self.next = f"{self.alias}-next"
         self._patience = max(patience, _READ_SECONDS)
+        # The library logs each failure that is told here in one line.
+        logging.getLogger("elastic_transport").setLevel(logging.ERROR)
         self._client: AsyncElasticsearch | None = None
         self._right_version = False
 
     async def start(self) -> None:
-        more: dict[str, Any] = {"ca_certs": self._authority} if self._authority else {}
+        """Raises `WrongUrl` when the server has no certificate that we trust; it need not be there yet."""
+        # A context of our own, because the library's takes any certificate for a host that is an address.
+        tls: dict[str, Any] = {}
+        if self._is_secure:
+            tls["ssl_context"] = ssl.create_default_context(cafile=self._authority)
         self._client = AsyncElasticsearch(
-            self._address, basic_auth=self._user, max_retries=0, request_timeout=self._patience,
-            connections_per_node=20, **more,
+            f"http{'s' if self._is_secure else ''}://{self._place}", basic_auth=self._user, max_retries=0,
+            request_timeout=self._patience, connections_per_node=20, **tls,
         )  # fmt: skip
+        if self._is_secure:
+            await self._demand_trust()
+
+    async def _demand_trust(self) -> None:
+        try:
+            await self._demand_version()
+        except _Distrusted as error:
+            await self.stop()
+            raise WrongUrl(self._url, distrust(error, self._place) or error.detail) from error
+        except (Unavailable, NotFoundError):
+            pass  # whoever needs the index now is told so
 
     async def stop(self) -> None:
         if self._client is not None:
@@ -102,6 +126,8 @@ class Server:
             raise Unavailable("index_unavailable", _complaint(error), retry_after=1) from error
         except TransportError as error:
             self._right_version = False
+            if reason := distrust(error, self._place):
+                raise _Distrusted("index_unavailable", f"{reason}; see SEARCH_INDEX_URL.") from error
             detail = f"Elasticsearch does not answer ({type(error).__name__}); see SEARCH_INDEX_URL."
             raise Unavailable("index_unavailable", detail, retry_after=1) from error
         if not isinstance(body, dict):

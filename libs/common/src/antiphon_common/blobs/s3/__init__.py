@@ -26,10 +26,11 @@ from typing import IO
 
 from antiphon_common.blobs import BlobInfo, checked_key
 from antiphon_common.blobs.s3.address import Address
-from antiphon_common.blobs.s3.reading import Range, Reader
+from antiphon_common.blobs.s3.reading import Distrusted, Range, Reader
 from antiphon_common.blobs.s3.sending import PART, Sending
 from antiphon_common.blobs.s3.writing import Writer
 from antiphon_common.errors import Unavailable
+from antiphon_common.schemes import WrongUrl
 
 _COPY_AT_ONCE = 1 << 20
 _STALE = timedelta(days=1)
@@ -43,6 +44,7 @@ class S3Blobs:
 
     def __init__(self, url: str, *, stale: timedelta = _STALE) -> None:
         address = Address.of(url)
+        self._url = url
         self._reader = Reader(address)
         self._writer = Writer(address)
         self._stale = stale
@@ -50,7 +52,10 @@ class S3Blobs:
 
     async def start(self) -> None:
         await self._reader.start()
-        await self._reader.ping()
+        try:
+            await self._reader.ping()
+        except Distrusted as error:
+            raise WrongUrl(self._url, error.detail) from error
 
     async def stop(self) -> None:
         if self._cleaning:

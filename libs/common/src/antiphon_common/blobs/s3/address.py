@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from antiphon_common.schemes import WrongUrl, demand_certificates, port_of
+from antiphon_common.schemes import WrongUrl, demand_certificates, no_tls, port_of, untrusted
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _OPTIONS = ("endpoint", "region", "ca")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
+# How rustls' errors look from within obstore.
+_UNTRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_NO_TLS = "InvalidContentType"
 
 _REFUSED_KEY = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound", "403")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
@@ -68,6 +71,14 @@ class Address:
     def shown(self) -> str:
         """How an operator knows it; no secret in it."""
         return f"bucket {self.bucket!r} at {self.endpoint or f'AWS {self.region}'}"
+
+    def distrust(self, text: str) -> str | None:
+        """A sentence when an error's text says that TLS failed for what people must mend."""
+        at = urlsplit(self.endpoint or f"https://s3.{self.region}.amazonaws.com")
+        place = f"{at.hostname}:{at.port or 443}"
+        if found := _UNTRUSTED.search(text):
+            return untrusted(place, found[1].removesuffix("Context"))
+        return no_tls(place) if _NO_TLS in text else None
 
     def complaint(self, code: str) -> str:
         """One line for the operator: what is wrong, and which setting to change."""

@@ -24,6 +24,10 @@ _SLOWEST = 1 << 20
 _PROBE = "antiphon-probe"
 
 
+class Distrusted(Unavailable):
+    """The store has no certificate that we trust, which waiting does not mend."""
+
+
 class Range:
     """An object, read by ranges. Nothing is held, so nothing needs closing."""
 
@@ -52,13 +56,18 @@ class Reader:
         self._opened = await asyncio.to_thread(_store, self._address)
 
     async def ping(self) -> None:
-        """Raise `Unavailable` with a line for the operator unless the bucket answers us."""
+        """Raise `Unavailable` with a line for the operator unless the bucket answers us.
+
+        It is `Distrusted` when that is for TLS.
+        """
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 await self._store.list_with_delimiter_async(_PROBE)
         except (BaseError, OSError) as error:  # a timeout is an OSError
-            complaint = self._address.complaint(code_in(str(error)))
-            raise Unavailable("blob_unavailable", complaint) from error
+            said = str(error)
+            if reason := self._address.distrust(said):
+                raise Distrusted("blob_unavailable", reason) from error
+            raise Unavailable("blob_unavailable", self._address.complaint(code_in(said))) from error
 
     async def open(self, key: str) -> Range:
         try:

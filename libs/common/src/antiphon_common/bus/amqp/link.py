@@ -20,10 +20,11 @@ from yarl import URL
 
 from antiphon_common.bus.amqp.topology import Topology
 from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
-from antiphon_common.schemes import WrongUrl, demand_certificates
+from antiphon_common.schemes import WrongUrl, demand_certificates, distrust
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 5.0
+_TLS_PORT = 5671
 # Three of these without a sign of life and the connection is given up.
 _HEARTBEAT_SECONDS = 5
 
@@ -97,8 +98,11 @@ def _checked(url: str) -> URL:
         raise WrongUrl(url, str(error)) from error
     if not parsed.host:
         raise WrongUrl(url, "it should be amqp://user:password@host:port/vhost")
-    if file := parsed.query.get("cafile"):
-        demand_certificates(url, "cafile", file)
+    for option in ("ca", "cafile"):
+        if file := parsed.query.get(option):
+            demand_certificates(url, option, file)
+            # The library's own name for it.
+            parsed = parsed.without_query_params(option).update_query(cafile=file)
     return parsed
 
 
@@ -111,9 +115,10 @@ class Link:
         self._transport = _Cuttable()
         self._lock = asyncio.Lock()
         self._open = False
+        self._is_new = False
 
     def start(self) -> None:
-        self._open = True
+        self._open = self._is_new = True
 
     async def stop(self) -> None:
         """Say goodbye if the broker listens, for a second."""
@@ -148,18 +153,29 @@ class Link:
                 raise Unavailable("bus_closed", "The bus is not open.")
             if self._connection is not None and self._connection.connected.is_set():
                 return self._connection
-            self._transport = transport = _Cuttable()
-            connection = aio_pika.Connection(self._url)
-            connection.kwargs["transport_factory"] = transport
+            is_new, self._is_new = self._is_new, False
             try:
-                await connection.connect()
-            except BaseException:
-                transport.cut()
-                # Or it does so in a task of its own when it is collected, perhaps after the loop's end.
-                await connection.close()
+                self._connection = await self._connect()
+            except aiormq.AMQPConnectionError as error:
+                if reason := distrust(error, f"{self._url.host}:{self._url.port or _TLS_PORT}"):
+                    # Whoever starts ends with this; who had a connection before waits for the next one.
+                    category = Forbidden if is_new else Unavailable
+                    raise category("bus_distrusted", reason, retry_after=2) from error
                 raise
-            self._connection = connection
-            return connection
+            return self._connection
+
+    async def _connect(self) -> aio_pika.abc.AbstractConnection:
+        self._transport = transport = _Cuttable()
+        connection = aio_pika.Connection(self._url)
+        connection.kwargs["transport_factory"] = transport
+        try:
+            await connection.connect()
+        except BaseException:
+            transport.cut()
+            # Or it does so in a task of its own when it is collected, perhaps after the loop's end.
+            await connection.close()
+            raise
+        return connection
 
     async def declare(self, topology: Topology) -> None:
         """Make what is missing. Raises `Conflict` when a queue exists with other arguments."""

@@ -19,12 +19,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
 
 from antiphon_common.errors import Unavailable
-from antiphon_common.schemes import WrongUrl
+from antiphon_common.schemes import WrongUrl, demand_certificates, distrust
 
 _SWEEP_SECONDS = 0.03
 _STRIKES = 2
@@ -55,11 +55,14 @@ class Address:
     user: str
     password: str
     number: int
-    tls: bool
+    tls: ssl.SSLContext | None
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """From `redis://[[user]:password@]host[:port][/number]` (`rediss:` is TLS). Raises `WrongUrl`."""
+        """From `redis://[[user]:password@]host[:port][/number]`. Raises `WrongUrl`.
+
+        `rediss:` is TLS; `?ca=` names the file of the authority, if not one of this machine's.
+        """
         parts = urlsplit(url)
         number = parts.path.strip("/") or "0"
         try:
@@ -70,8 +73,15 @@ class Address:
             raise WrongUrl(url, "a Redis is named redis://[[user]:password@]host[:port][/number]")
         return cls(
             parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""),
-            int(number), parts.scheme == "rediss",
+            int(number), _tls(url) if parts.scheme == "rediss" else None,
         )  # fmt: skip
+
+
+def _tls(url: str) -> ssl.SSLContext:
+    ca = parse_qs(urlsplit(url).query).get("ca", [None])[0]
+    if ca:
+        demand_certificates(url, "ca", ca)
+    return ssl.create_default_context(cafile=ca)
 
 
 class Script:
@@ -135,7 +145,7 @@ class Link:
             try:
                 wire = await self._connect()
             except (OSError, TimeoutError, Unavailable, Refusal, ValueError) as error:
-                self.problem = _told(error)
+                self.problem = _told(error, self._address)
             else:
                 self._wire, since = wire, loop.time()
                 self._tried.set()
@@ -152,8 +162,7 @@ class Link:
         wire = _Wire(loop, patient=True)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                tls = ssl.create_default_context() if at.tls else None
-                await loop.create_connection(lambda: wire, at.host, at.port, ssl=tls)
+                await loop.create_connection(lambda: wire, at.host, at.port, ssl=at.tls)
                 if at.password:
                     await wire.ask("AUTH", *([at.user] if at.user else []), at.password)
                 await wire.ask("SELECT", at.number)
@@ -255,8 +264,10 @@ def _away() -> Unavailable:
     return Unavailable("redis_away", "Redis does not answer.")
 
 
-def _told(error: Exception) -> str:
+def _told(error: Exception, at: Address) -> str:
     """What is wrong, in words for whoever runs it; never with the password in them."""
+    if reason := distrust(error, f"{at.host}:{at.port}"):
+        return reason
     if isinstance(error, Refusal):
         return f"it refuses us: {error}"
     if isinstance(error, TimeoutError):
