@@ -107,7 +107,7 @@ async def test_everything_killed_twice_loses_nothing(
 ) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**9))
     print(f"seed {seed}")  # noqa: T201 - pytest shows it when the test fails
-    history = History.at(tmp_path / "history.jsonl")
+    began, history = time.monotonic(), History.at(tmp_path / "history.jsonl")
     files = [
         make_audio(tmp_path / f"{n}.mp3", seconds=2 + n % 5, pitch=200 + n, title=f"Numbered{n:03d}",
                    artist=f"Chaos {n % 4}", album=f"Ruin {n % 6}")
@@ -125,7 +125,9 @@ async def test_everything_killed_twice_loses_nothing(
             moments = Moments(platform, people["Eve"], history=history, music=scene.music, seed=seed)
             faults = [*process_faults(platform), *server_faults(platform), *moments.faults()]
             nemesis = Nemesis(faults, seed, times=max(2, round(MINUTES / 1.5)))
+            print(f"started after {time.monotonic() - began:.1f} s")  # noqa: T201
             await tell(scene, nemesis, files)
+            print(f"struck and imported after {time.monotonic() - began:.1f} s")  # noqa: T201
             found = await verdict(scene)
         report(scene, nemesis, moments)
         told = Counter(found).most_common(40)
@@ -185,7 +187,7 @@ async def verdict(scene: Scene) -> list[str]:
     began = time.monotonic()
     found = await settled(unsettled)
     print(f"settled after {time.monotonic() - began:.1f} s", *found[:40], sep="\n")  # noqa: T201
-    shown = await workload.show(scene.caller("Dee"), scene.ended)
+    shown = await workload.show(scene.caller("Dee"), scene.ended, patience=3)
     print(f"{len(shown)} dead tokens of {len(scene.ended)} sessions were shown again")  # noqa: T201
     return [
         *history.complaints,

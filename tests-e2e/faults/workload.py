@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -293,14 +295,23 @@ async def coming_and_going(caller: Caller, login: Any, ended: list[Ended], dice:
         caller.history.complaints += checker.check_revoked(alive)
 
 
-async def show(caller: Caller, ended: list[Ended]) -> list[tuple[str, int | None]]:
-    """Present these dead tokens again: which one, and the status."""
+async def show(caller: Caller, ended: list[Ended], *, patience: int = 1) -> list[tuple[str, int | None]]:
+    """Present these dead tokens again: which one, and the status. Who is not answered asks so many times."""
     answers: list[tuple[str, int | None]] = []
     for session in ended:
-        answers.append(("refresh", await _refresh(caller, session)))
+        answers.append(("refresh", await _insist(partial(_refresh, caller, session), patience)))
         if time.monotonic() < session.given + ACCESS_SECONDS:
-            answers.append(("access", await _use(caller, session)))
+            answers.append(("access", await _insist(partial(_use, caller, session), patience)))
     return answers
+
+
+async def _insist(ask: Callable[[], Awaitable[int | None]], times: int) -> int | None:
+    status = None
+    for _ in range(times):
+        status = await ask()
+        if status is not None and status < 500:
+            break
+    return status
 
 
 def _bearer(session: Ended) -> dict[str, str]:
