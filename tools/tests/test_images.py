@@ -1,5 +1,6 @@
 """The images' build steps, run for real in a clean directory: there may be no engine to run them in."""
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,14 @@ def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
             stages += found[1] == "FROM"
             if stages == 1:
                 yield found[1], found[2]
+
+
+def entrypoint(dockerfile: Path) -> list[str]:
+    """The command of the image."""
+    text = dockerfile.read_text("utf-8").replace("\\\n", " ")
+    (line,) = re.findall(r"(?m)^ENTRYPOINT (.*)$", text)
+    command: list[str] = json.loads(line)
+    return command
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +70,7 @@ def copy(origin: Path, target: Path, *, as_file_in: bool) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("service", ["gateway", "search"])
+@pytest.mark.parametrize("service", ["gateway", "search", "file"])
 def test_the_build_steps_make_a_service_that_runs(
     root: Path, tmp_path: Path, tool: Path, service: str
 ) -> None:
@@ -71,11 +80,13 @@ def test_the_build_steps_make_a_service_that_runs(
     assert list((venv / "lib").glob(f"python*/site-packages/antiphon_{service}/__pycache__/app.*.pyc"))
     # In another directory, so that nothing of this checkout can be imported by accident.
     found = subprocess.run(
-        [venv / "bin" / "python", "-m", f"antiphon_{service}", "serve"],
-        cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False,
+        [*entrypoint(folder / "Dockerfile"), "serve"], cwd=tmp_path,
+        env={"PATH": f"{venv}/bin:/usr/bin:/bin", "SERVICE": service, "HOST": "0.0.0.0", "PORT": "none"},
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert found.returncode == 2
     assert f"{service.upper()}_BUS_URL: Field required" in found.stderr
+    assert f"{service.upper()}_PORT: Input should be a valid integer" in found.stderr
     names = {path.name for path in (venv / "lib").glob("python*/site-packages/antiphon_*") if path.is_dir()}
     installed = {name for name in names if "." not in name}
     assert installed == {"antiphon_common", "antiphon_contracts", f"antiphon_{service}"}
