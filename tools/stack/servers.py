@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from stack.house import House, StackError, write_private
 
@@ -57,7 +57,8 @@ class Servers:
     def elasticsearch(self, alias: str) -> str:
         parts = urlsplit(self.elasticsearch_url)
         tls = parts.scheme in ("https", "elasticsearch+https")
-        return f"elasticsearch{'+https' if tls else ''}://{parts.netloc}/{alias}"
+        scheme = f"elasticsearch{'+https' if tls else ''}"
+        return urlunsplit((scheme, parts.netloc, f"/{alias}", parts.query, ""))
 
     def s3(self, bucket: str) -> str:
         parts = urlsplit(self.s3_url)
@@ -66,7 +67,7 @@ class Servers:
 
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Host and listen port of each, by the name that people know."""
-        store = dict(part.partition("=")[::2] for part in urlsplit(self.s3_url).query.split("&"))
+        store = options(self.s3_url)
         found = {
             "Postgres": (self.postgres_url, 5432),
             "Redis": (self.redis_url, 6379),
@@ -85,6 +86,11 @@ class Servers:
             except OSError as error:
                 text = f"{name} does not answer at {host}:{port} ({error}); start it, or name another"
                 raise StackError(text) from error
+
+
+def options(url: str) -> dict[str, str]:
+    """What stands behind the question mark: `ca`, the file of the authority to trust, and others."""
+    return dict(parse_qsl(urlsplit(url).query))
 
 
 def _with(url: str, user: str, password: str, path: str, *, scheme: str = "") -> str:
