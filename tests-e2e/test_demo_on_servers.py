@@ -1,13 +1,36 @@
 """`make demo PROFILE=server`: the demo library, through the edge into nine processes."""
 
+import asyncio
+import json
+import sys
+
 import pytest
 from e2e_support.people import Person
-from e2e_support.server_platform import ServerPlatform
+from e2e_support.server_platform import ROOT, ServerPlatform
 
 from antiphon_common.testing.running import eventually
 
 pytestmark = pytest.mark.timeout(400)
 SONGS = 19
+
+
+async def test_the_logs_of_one_service_are_followed(server_platform: ServerPlatform) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "tools/stack"),
+        "--data",
+        str(server_platform.data / "stack"),
+        "logs",
+        "catalog",
+    ]
+    following = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert following.stdout
+        line = json.loads(await asyncio.wait_for(following.stdout.readline(), 20))
+        assert line["service"] == "catalog"
+    finally:
+        following.terminate()
+        await following.wait()
 
 
 async def test_the_demo_library_is_loaded_once_and_then_found_and_played(
