@@ -26,7 +26,7 @@ SERVICES = {
 }
 BATCHES = 3
 _SECONDS = 15.0
-_TRIES = 4
+_TRIES = 6
 
 
 class Moments:

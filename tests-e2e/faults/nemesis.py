@@ -34,12 +34,19 @@ class Nemesis:
         return list(zip(moments, order, strict=True))
 
     async def run(self, seconds: float) -> None:
-        """Strike one fault after the other; a strike that takes long delays the next."""
+        """Strike at all the moments. Who takes long to heal holds up no other, only its own next strike."""
         began = time.monotonic()
-        for moment, fault in self.schedule(seconds):
-            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-            self.log.append((round(time.monotonic() - began, 2), fault.name))
-            await fault.strike()
+        alone = {fault.name: asyncio.Lock() for fault in self.faults}
+
+        async def strike(fault: Fault) -> None:
+            async with alone[fault.name]:
+                self.log.append((round(time.monotonic() - began, 2), fault.name))
+                await fault.strike()
+
+        async with asyncio.TaskGroup() as strikes:
+            for moment, fault in self.schedule(seconds):
+                await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+                strikes.create_task(strike(fault))
 
     def table(self) -> Mapping[str, int]:
         """How often each fault was struck."""

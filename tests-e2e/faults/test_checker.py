@@ -2,8 +2,10 @@
 
 # ruff: noqa: FBT003 - tables of histories read best as short positional rows
 
+import asyncio
 import io
 import time
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,8 @@ from e2e_support.people import Person
 
 from faults import checker, workload
 from faults.history import Caller, History, Op
+from faults.moments import SERVICES as ENDED
+from faults.moments import Moments
 from faults.nemesis import Fault, Nemesis
 
 
@@ -358,3 +362,35 @@ async def test_the_same_seed_gives_the_same_faults() -> None:
     nemesis = Nemesis(faults, 7)
     await nemesis.run(0.01)
     assert nemesis.table() == dict.fromkeys("abcdef", 2)
+
+
+async def test_what_heals_slowly_holds_up_only_its_own_next_strike() -> None:
+    struck, healed = asyncio.Semaphore(0), asyncio.Event()
+    together: list[int] = [0]
+
+    async def slow() -> None:
+        together.append(together[-1] + 1)
+        await healed.wait()
+        together.append(together[-1] - 1)
+
+    async def quick() -> None:
+        struck.release()
+
+    nemesis = Nemesis([Fault("slow", slow), Fault("quick", quick)], 7, times=3)
+    running = asyncio.create_task(nemesis.run(0.01))
+    for _ in range(3):
+        await asyncio.wait_for(struck.acquire(), 5)
+    healed.set()
+    await asyncio.wait_for(running, 5)
+    assert together == [0, 1, 0, 1, 0, 1, 0]
+
+
+def test_the_same_seed_draws_the_same_worst_moments() -> None:
+    def drawn(seed: int) -> list[tuple[str, int]]:
+        with_nothing: Any = None
+        moments = Moments(with_nothing, with_nothing, history=history(), music=workload.Music(), seed=seed)
+        return [moments.draw(moment) for moment in ENDED for _ in range(30)]
+
+    assert drawn(7) == drawn(7) != drawn(8)
+    assert {service for service, _ in drawn(7)} == {*chain(*ENDED.values())}
+    assert {batch for _, batch in drawn(7)} == {1, 2, 3}
