@@ -2,8 +2,11 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ from antiphon_common.db.migrations import migrate
 from antiphon_common.errors import Unavailable
 from antiphon_common.lifecycle import run_together
 from antiphon_common.schemes import WrongUrl
+from antiphon_common.testing.processes import Process
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.blobs import chunks, content
 from antiphon_common.testing.tls import Authority, TlsProxy, tls_before
@@ -165,6 +169,26 @@ async def test_a_certificate_that_is_not_good_is_said_in_one_line_with_the_setti
     assert mends in said
     assert "\n" not in said
     assert (urlsplit(url).password or "no password") not in said
+
+
+@pytest.mark.parametrize(
+    ("scene", "setting"),
+    [("postgres", "USER_DATABASE_URL"), ("rabbitmq", "USER_BUS_URL")],
+    indirect=["scene"],
+)
+async def test_a_certificate_that_nobody_vouches_for_ends_the_start_with_a_line_that_names_the_setting(
+    scene: Scene, new_process: Callable[..., Process], setting: str
+) -> None:
+    process = new_process()
+    assert process.run("migrate").returncode == 0
+    serve = partial(
+        subprocess.run, [sys.executable, "-m", process.package, "serve"], capture_output=True, text=True,
+        env=process.environment | {setting: scene.naming(f"ca={scene.other.file}")}, timeout=30, check=False,
+    )  # fmt: skip
+    ended = await asyncio.to_thread(serve)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    place = f"127.0.0.1:{scene.proxy.port}"
+    assert ended.stderr.startswith(f"{setting}: the certificate of {place} is not trusted (")
 
 
 @pytest.mark.parametrize("scene", ["postgres", "rabbitmq", "s3"], indirect=True)
