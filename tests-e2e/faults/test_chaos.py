@@ -31,7 +31,7 @@ from faults.nemesis import Fault, Nemesis
 from faults.replay import EDITS
 from faults.stores import ServerStores
 
-MINUTES = float(os.environ.get("MINUTES") or 1.7)
+MINUTES = float(os.environ.get("MINUTES") or 2.0)
 QUIET_SECONDS = 60
 FILES = 36
 STREAMS = 20

@@ -128,6 +128,7 @@ _ABC = [add(1, "", "a"), add(2, "a", "b"), add(3, "ab", "c")]
         ([add(1, "", "a"), add(1, "", "b", False)], 2, "ab", False),  # a refusal with an effect
         ([add(1, "", "a"), add(1, "", "b", None)], 2, "a", True),
         ([add(1, "", "a"), add(1, "", "b", None)], 2, "ab", False),  # an effect without a revision
+        ([add(1, "", "a"), add(1, "", "b", None)], 2, "b", False),  # in place of the acknowledged one
         ([add(1, "", "a"), remove(2, "a", "a")], 3, "", True),
         ([add(1, "", "a"), remove(2, "a", "a")], 3, "a", False),  # back again
         ([add(1, "", "a"), remove(2, "a", "a", None)], 2, "a", True),
@@ -151,6 +152,7 @@ _ABC = [add(1, "", "a"), add(2, "a", "b"), add(3, "ab", "c")]
         ([*_ABC, move(4, "abc", "c>b")], 5, "abc", False),  # and that is no change
         ([*_ABC, move(4, "abc", "c>a", became=4)], 4, "abc", False),  # a change, and not done
         ([*_ABC, move(4, "abc", "c>a", became=6)], 6, "acb", False),  # one revision for one change
+        ([*_ABC, move(4, "abc", "c>a", became=6)], 5, "acb", False),  # another revision than was said
         ([*_ABC, move(4, "abc", "c>a", None)], 5, "acb", True),
         ([*_ABC, move(4, "abc", "c>a", None)], 4, "abc", True),
         ([*_ABC, move(4, "abc", "c>a", None)], 5, "abc", False),
