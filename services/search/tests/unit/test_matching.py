@@ -105,3 +105,11 @@ def test_a_query_is_read_in_no_mode_that_finds_nothing_more(typed: str, modes: l
 def test_only_the_first_six_words_may_be_misspelt() -> None:
     typed = "group crowds always sounds lovely better tonight forever"
     assert [word.typos for word in read_query(typed).words] == [1, 1, 1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("letters", "edits"), [(3, 0), (4, 1), (7, 1), (8, 2), (16, 2), (17, 1), (24, 1), (25, 0)]
+)
+def test_how_many_mistakes_are_forgiven_depends_on_the_length_of_a_word(letters: int, edits: int) -> None:
+    (word,) = read_query("abcdefghijklmnopqrstuvwxyz"[:letters]).words
+    assert word.typos == edits

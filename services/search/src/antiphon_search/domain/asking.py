@@ -11,7 +11,7 @@ from antiphon_search.domain.words import Word, initials, words
 
 MAX_QUERY_CHARACTERS = 200
 _MOST_QUERY_WORDS = 12
-_LONGEST_MISSPELT = 24
+_LONGEST_MISSPELT, _LONGEST_MISSPELT_TWICE = 24, 16
 # Looking for what is nearly right is the expensive part of a question, and nobody misspells a seventh word.
 _MOST_MISSPELT = 6
 # Said with a name more often than they are part of it; they help the ranking and are not demanded.
@@ -159,13 +159,13 @@ def read_query(text: str) -> Query:
 
 
 def forgiven_typos(word: str) -> int:
-    """How many edits are forgiven: none up to 3 letters or with a digit in it, one up to 7, then two.
+    """How many edits are forgiven: none up to 3 letters or with a digit in it, one up to 7, two up to 16.
 
-    Nobody types a word of more than 24 letters that is nearly right, and looking for it is expensive.
+    Looking for two costs the more the longer the word is, and words so long are rare: one up to 24, then none.
     """
     if not 4 <= len(word) <= _LONGEST_MISSPELT or any(character.isdigit() for character in word):
         return 0
-    return 1 if len(word) < 8 else 2
+    return 2 if 8 <= len(word) <= _LONGEST_MISSPELT_TWICE else 1
 
 
 def _joined(folded: list[str]) -> list[tuple[str, ...]]:
