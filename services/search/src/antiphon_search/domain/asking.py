@@ -161,7 +161,7 @@ def read_query(text: str) -> Query:
 def forgiven_typos(word: str) -> int:
     """How many edits are forgiven: none up to 3 letters or with a digit in it, one up to 7, two up to 16.
 
-    Looking for two costs the more the longer the word is, and words so long are rare: one up to 24, then none.
+    Looking for two costs the more the longer the word is, and such words are rare: one up to 24, then none.
     """
     if not 4 <= len(word) <= _LONGEST_MISSPELT or any(character.isdigit() for character in word):
         return 0
