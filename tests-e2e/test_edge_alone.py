@@ -1,23 +1,18 @@
 """The edge by itself: where it sends what, what it lets pass, and how it refuses."""
 
 import asyncio
-import contextlib
 import json
 import ssl
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from e2e_support.edge import SECRET, Edge, answers, free_port, running_edge
+from e2e_support.edge import SECRET, Edge, lone_gateway, parts, running_edge
 
 from antiphon_common.testing.running import eventually
-from antiphon_gateway.app import create_app
-from antiphon_gateway.serving import server
-from antiphon_gateway.settings import SERVICES, Settings
 
 TRACK = "/api/stream/01920000-0000-7000-8000-000000000001"
 SIGNED = f"{TRACK}?variant=original&ticket=k1.AQMA-_x.ZTsZ"
@@ -28,13 +23,6 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
     """The edge as it is."""
     async with running_edge(tmp_path) as one:
         yield one
-
-
-def parts(answer: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the only answer in there."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    return int(status.split()[1]), {k.lower(): v for k, v in (x.split(": ", 1) for x in lines)}, body
 
 
 def problem(answer: bytes, status: int, code: str) -> dict[str, Any]:
@@ -112,24 +100,6 @@ async def test_the_edge_proves_itself_to_the_gateway_and_to_nobody_else(edge: Ed
         assert head.lower().count(b"x-antiphon-edge") == (0 if head in edge.stream.requests else 1)
     assert b"planted" not in edge.stream.requests[0]
     assert "planted" not in edge.log
-
-
-@contextlib.asynccontextmanager
-async def lone_gateway(tmp_path: Path, **settings: Any) -> AsyncIterator[int]:
-    """A real gateway of no services, with a limit of one request an address."""
-    nowhere: dict[str, Any] = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
-    chosen = Settings(
-        port=free_port(), bus_url=f"inproc://{tmp_path}/bus.db", rates={"read": "1/600"}, trusted_proxies=1,
-        access_log=False, **nowhere, **settings,
-    )  # fmt: skip
-    running = server(create_app(chosen), chosen)
-    task = asyncio.create_task(running.serve())
-    try:
-        await eventually(lambda: asyncio.to_thread(answers, chosen.port))
-        yield chosen.port
-    finally:
-        running.should_exit = True
-        await task
 
 
 async def test_a_gateway_believes_its_edge_and_no_neighbour_of_it(tmp_path: Path) -> None:
@@ -263,60 +233,6 @@ async def test_a_gateway_that_is_away_or_hangs_is_a_problem_that_says_when_to_co
         answer = await edge.get("/api/tracks")
         problem(answer, 502, "bad_gateway")
         assert parts(answer)[1]["retry-after"] == "1"
-
-
-async def test_a_slow_head_and_a_slow_body_are_cut(tmp_path: Path) -> None:
-    changes = {
-        "client_header_timeout 10s": "client_header_timeout 1s",
-        "client_body_timeout 15s": "client_body_timeout 1s",
-    }
-    async with running_edge(tmp_path, changes) as edge:
-        upload = _HEAD.replace(b"/api/playlists", b"/api/uploads") + b"Content-Length: 50\r\n\r\n{"
-        for data in (
-            b"GET / HTTP/1.1\r\nHost: localh",
-            _HEAD + b"Content-Length: 50\r\n\r\n{",
-            upload,
-        ):
-            began = time.monotonic()
-            answer = await edge.talk(data)
-            assert time.monotonic() - began < 4, data
-            assert answer == b"" or parts(answer)[0] == 408, answer
-        assert parts(await edge.get("/api/tracks"))[0] == 200
-
-
-async def test_a_body_that_drips_is_cut_because_the_gateway_sees_it_come(tmp_path: Path) -> None:
-    """Each byte is in time for the edge; that they are too few a second, only the gateway counts."""
-    async with (
-        lone_gateway(tmp_path, edge_secret=SECRET, slow_body_seconds=0.5) as port,
-        running_edge(tmp_path, gateway=port) as edge,
-    ):
-        login = _HEAD.replace(b"/api/playlists", b"/api/auth/login")
-        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-        writer.write(login + b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n")
-        answering = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
-        for _ in range(40):
-            writer.write(b" ")
-            if answering.done():
-                break
-            await asyncio.sleep(0.1)
-        assert (await asyncio.wait_for(answering, 1)).startswith(b"HTTP/1.1 408 ")
-        writer.close()
-
-
-async def test_who_takes_no_part_of_an_answer_is_cut(tmp_path: Path) -> None:
-    async with running_edge(tmp_path, {"send_timeout 30s": "send_timeout 1s"}) as edge:
-        edge.stream.body = bytes(64 * 1024 * 1024)
-        request = f"GET {SIGNED} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-        writer.write(request)
-        await reader.readexactly(1000)
-        await asyncio.sleep(3)
-        taken = 0
-        with contextlib.suppress(ConnectionResetError):
-            while part := await reader.read(1024 * 1024):
-                taken += len(part)
-        writer.close()
-        assert taken < len(edge.stream.body) - 1000
 
 
 async def test_a_large_upload_passes_through_without_being_kept(edge: Edge) -> None:

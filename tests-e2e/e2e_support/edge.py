@@ -9,9 +9,13 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.servers import are_required, not_tested
+from antiphon_gateway.app import create_app
+from antiphon_gateway.serving import server
+from antiphon_gateway.settings import SERVICES, Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -187,3 +191,28 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.asynccontextmanager
+async def lone_gateway(tmp_path: Path, **settings: Any) -> AsyncIterator[int]:
+    """A real gateway of no services, with a limit of one request an address."""
+    nowhere: dict[str, Any] = {f"{name}_url": f"http://127.0.0.1:{free_port()}" for name in SERVICES}
+    chosen = Settings(
+        port=free_port(), bus_url=f"inproc://{tmp_path}/bus.db", rates={"read": "1/600"}, trusted_proxies=1,
+        access_log=False, **nowhere, **settings,
+    )  # fmt: skip
+    running = server(create_app(chosen), chosen)
+    task = asyncio.create_task(running.serve())
+    try:
+        await eventually(lambda: asyncio.to_thread(answers, chosen.port))
+        yield chosen.port
+    finally:
+        running.should_exit = True
+        await task
+
+
+def parts(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the only answer in there."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    return int(status.split()[1]), {k.lower(): v for k, v in (x.split(": ", 1) for x in lines)}, body
