@@ -16,7 +16,7 @@ from e2e_support.people import PASSWORD, Person
 from e2e_support.platform import ANTIPHON, PlatformProcess, antiphon
 
 from antiphon_cli.client import Client
-from antiphon_cli.credentials import Credentials
+from antiphon_cli.credentials import Credentials, Login
 from antiphon_common.testing.running import eventually
 
 # The promise. `make test` and so CI relax it: there three workers share two cores with everything they test.
@@ -182,6 +182,15 @@ async def test_logging_out_ends_the_session_here_and_on_the_server(
     assert await sessions() == before
     again = antiphon("logout", "--server", url, home=tmp_path)
     assert (again.returncode, "Not logged in" in again.stderr) == (3, True)
+
+
+def test_logging_out_forgets_the_session_though_the_server_is_away(tmp_path: Path) -> None:
+    away = "http://127.0.0.1:9"
+    credentials = Credentials(tmp_path / "antiphon" / "credentials.json")
+    credentials.save(away, Login("ada@example.org", "refresh"))
+    shown = antiphon("logout", "--server", away, home=tmp_path)
+    assert (shown.returncode, "does not answer" in shown.stderr) == (4, True)
+    assert credentials.find(away) is None
 
 
 async def test_play_prints_an_address_that_plays(url: str, ada: Person, music: Path, tmp_path: Path) -> None:

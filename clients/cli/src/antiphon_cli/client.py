@@ -63,11 +63,17 @@ class Client:
         self._adopt(email, await self.request("POST", "/api/auth/login", json=body))
 
     async def logout(self) -> None:
-        """End the session and forget it."""
-        await self.request("POST", "/api/auth/logout")
-        self._tokens = None
-        if self._credentials:
-            self._credentials.forget(self.server)
+        """End the stored session. It is forgotten here also when the server cannot be told."""
+        try:
+            await self.resume()
+            await self.request("POST", "/api/auth/logout")
+        except ApiError as error:
+            if error.code != "session_ended":
+                raise
+        finally:
+            self._tokens = None
+            if self._credentials:
+                self._credentials.forget(self.server)
 
     async def resume(self) -> None:
         """Go on with the stored session. Raises `ApiError` 401 when there is none or it has ended."""

@@ -107,11 +107,10 @@ def login(
 
 @app.command(epilog="Example: antiphon logout")
 def logout(server: Server = LOCAL) -> None:
-    """End the session on this server, there and on this computer."""
+    """End the session on this server, there and on this computer (here also when the server is away)."""
 
     async def work() -> None:
         async with Client(server, credentials=Credentials()) as client:
-            await client.resume()
             await client.logout()
 
     _run(work())

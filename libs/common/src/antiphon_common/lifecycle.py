@@ -10,7 +10,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from antiphon_common.errors import ServiceError, Unavailable
+from antiphon_common.errors import Forbidden, ServiceError, Unavailable
 from antiphon_common.schemes import WrongUrl
 
 _PATIENCE_SECONDS = 3.0
@@ -43,7 +43,8 @@ class Starter:
 
     So a process that comes up before its servers is the same as one that lost them while running: it listens,
     is not ready, does what it can, and needs nobody to start it again. `start` returns after at most three
-    seconds and raises only what waiting would not mend.
+    seconds and raises only what waiting would not mend. What is found to be so later is said, and tried again
+    as well: the process is up by then.
     """
 
     def __init__(self, parts: Sequence[Component], *, log: FilteringBoundLogger) -> None:
@@ -51,10 +52,12 @@ class Starter:
         self._log = log
         self._started = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
+        self._is_up = False
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._start_all(), name="starter")
         done, _ = await asyncio.wait([self._task], timeout=_PATIENCE_SECONDS)
+        self._is_up = True
         if done:
             await self._task
 
@@ -73,10 +76,7 @@ class Starter:
         waiting: list[Component] = []
         for part in self.parts:
             self._started.push_async_callback(part.stop)
-            try:
-                await part.start()
-            except Unavailable as error:
-                self._complain(part, error)
+            if not await self._starts(part):
                 waiting.append(part)
         pause = 0.5
         while waiting:
@@ -88,7 +88,9 @@ class Starter:
     async def _starts(self, part: Component) -> bool:
         try:
             await part.start()
-        except Exception as error:  # noqa: BLE001 - said in one line, and tried again: the process is up by now
+        except Exception as error:
+            if not (self._is_up or isinstance(error, Unavailable)):
+                raise
             self._complain(part, error)
             return False
         return True
@@ -131,7 +133,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._reminded_at: float | None = None
+        self._reminded_at: dict[str, float] = {}
 
     async def start(self) -> None:
         self._stopped.clear()
@@ -168,15 +170,15 @@ class Loop:
                     await asyncio.wait_for(pause.wait(), self._interval)
 
     def _complain(self, error: Exception) -> None:
-        if not isinstance(error, ServiceError | OSError):
+        if not isinstance(error, Unavailable | Forbidden | OSError):
             self._log.exception("loop_failed", loop=self._name)
             return
-        now = time.monotonic()
-        if self._reminded_at is None or now - self._reminded_at > _REMIND_SECONDS:
-            self._reminded_at = now
-            self._log.warning("loop_waits", loop=self._name, **what_is_wrong(error))
+        now, wrong = time.monotonic(), what_is_wrong(error)
+        if now - self._reminded_at.get(wrong["code"], float("-inf")) > _REMIND_SECONDS:
+            self._reminded_at[wrong["code"]] = now
+            self._log.warning("loop_waits", loop=self._name, **wrong)
 
     def _goes_on(self) -> None:
-        if self._reminded_at is not None:
-            self._reminded_at = None
+        if self._reminded_at:
+            self._reminded_at.clear()
             self._log.info("loop_goes_on", loop=self._name)

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 T = TypeVar("T")
 
@@ -67,14 +67,23 @@ def no_tls(place: str) -> str:
     return f"{place} offers no TLS: turn it on there, or do not ask for it in this URL"
 
 
-def demand_certificates(url: str, option: str, file: str) -> None:
-    """Raise `WrongUrl` unless the file that an option of the URL names holds certificates to trust."""
+def authority(url: str, *, tls: bool, option: str = "ca") -> str | None:
+    """The file of certificates that an option of the URL names.
+
+    Raises `WrongUrl` for one that cannot be used, and without TLS, where it would promise what is not there.
+    """
+    found = parse_qs(urlsplit(url).query, keep_blank_values=True).get(option)
+    if found is None:
+        return None
+    if not tls:
+        raise WrongUrl(url, f"{option}= is for a URL that asks for TLS, which this one does not")
     import ssl  # noqa: PLC0415 - only where TLS is asked for
 
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(found[0])
     except OSError as error:  # what ssl raises is one, too
         raise WrongUrl(url, f"{option}= names no readable file of certificates (PEM)") from error
+    return found[0]
 
 
 def open_by_scheme(table: Mapping[str, tuple[str, str]], url: str, *arguments: Any) -> Any:

@@ -19,7 +19,7 @@ def programs() -> Iterator[Warm]:
 @pytest.fixture
 def new_process(tmp_path: Path, programs: Warm) -> Callable[..., Process]:
     """Makes a process that has not been started, with these variables beside the usual ones."""
-    return partial(Process, tmp_path, programs)
+    return partial(Process, "user", tmp_path, programs)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from antiphon_common.blobs.s3 import S3Blobs
 from antiphon_common.bus import open_bus
 from antiphon_common.cache import open_cache
+from antiphon_common.db import postgres
 from antiphon_common.db.database import Database
 from antiphon_common.db.migrations import migrate
 from antiphon_common.errors import Unavailable
@@ -249,15 +250,39 @@ def test_an_authority_for_a_postgres_whose_certificate_is_not_looked_at_is_refus
 @pytest.mark.parametrize(
     ("opens", "url"),
     [
-        (Database, "postgresql+asyncpg://u:secret@host/x?ca=/nope"),
-        (open_bus, "amqps://u:secret@host/x?ca=/nope"),
-        (open_cache, "rediss://:secret@host/0?ca=/nope"),
-        (S3Blobs, "s3://key:secret@bucket?endpoint=https://host&ca=/nope"),
+        (open_bus, "amqp://u:secret@host/x?ca="),
+        (open_bus, "amqp://u:secret@host/x?cafile="),
+        (open_cache, "redis://:secret@host/0?ca="),
+        (S3Blobs, "s3://key:secret@bucket?endpoint=http://host&ca="),
+    ],
+)
+@pytest.mark.parametrize("file", ["", __file__])
+def test_an_authority_in_a_url_that_asks_for_no_tls_is_refused(
+    opens: Callable[[str], object], url: str, file: str
+) -> None:
+    with pytest.raises(WrongUrl, match="= is for a URL that asks for TLS"):
+        opens(url + file)
+
+
+def test_a_url_that_says_nothing_of_tls_leaves_it_to_the_variables_of_the_driver() -> None:
+    assert "ssl" not in postgres.connect_args(postgres.address("postgresql+asyncpg://u:p@host/x"))
+    said = postgres.connect_args(postgres.address("postgresql+asyncpg://u:p@host/x?ssl=require"))
+    assert said["ssl"] == "require"
+
+
+@pytest.mark.parametrize("file", ["", "/nope"])
+@pytest.mark.parametrize(
+    ("opens", "url"),
+    [
+        (Database, "postgresql+asyncpg://u:secret@host/x?ca="),
+        (open_bus, "amqps://u:secret@host/x?ca="),
+        (open_cache, "rediss://:secret@host/0?ca="),
+        (S3Blobs, "s3://key:secret@bucket?endpoint=https://host&ca="),
     ],
     ids=SERVERS,
 )
 def test_a_file_that_holds_no_certificates_is_refused_before_anything_is_connected(
-    opens: Callable[[str], object], url: str
+    opens: Callable[[str], object], url: str, file: str
 ) -> None:
     with pytest.raises(WrongUrl, match=r"^ca= names no readable file of certificates"):
-        opens(url)
+        opens(url + file)

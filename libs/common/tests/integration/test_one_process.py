@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from antiphon_common.testing.processes import Process
@@ -99,6 +102,33 @@ async def test_a_second_signal_ends_the_process_at_once(process: Process) -> Non
     assert await process.ended() == 128 + signal.SIGTERM
     assert time.monotonic() - began < 3, "it waited for the request"
     writer.close()
+
+
+ENDS_BADLY = """
+from contextlib import asynccontextmanager
+from antiphon_common.logs import open_log
+from antiphon_common.web import serving
+import os, signal, sys
+
+async def app(scope, receive, send): ...
+
+@asynccontextmanager
+async def life():
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield
+    raise ValueError("a part that does not end")
+
+config = serving.server_config(app, "127.0.0.1", int(sys.argv[1]))
+serving.run(config, lifespan=life(), on_stop=lambda: None, delay=0.1, log=open_log("bad"))
+"""
+
+
+def test_a_part_that_does_not_end_well_is_in_the_log_and_in_the_exit_code() -> None:
+    command = [sys.executable, "-c", ENDS_BADLY, "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    lines = [orjson.loads(line) for line in ended.stderr.splitlines()]
+    assert (ended.returncode, [line["event"] for line in lines]) == (1, ["stopping", "not_stopped_well"])
+    assert "a part that does not end" in lines[-1]["exception"]
 
 
 async def test_a_database_that_is_away_at_the_start_is_waited_for(

@@ -1,13 +1,14 @@
 """Components start in order and stop in reverse, whatever fails; loops outlive their failures."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
 import structlog
 
-from antiphon_common.errors import Forbidden, Unavailable
-from antiphon_common.lifecycle import Loop, run_together
+from antiphon_common.errors import Conflict, Forbidden, Unavailable
+from antiphon_common.lifecycle import Loop, Starter, run_together
 from antiphon_common.schemes import WrongUrl
 from antiphon_common.testing.running import eventually
 from antiphon_common.testing.suites.outbox import LOG
@@ -155,6 +156,31 @@ async def test_a_dependency_that_is_away_or_refuses_us_is_one_line_without_a_sta
     assert line == ("warning", {"event": "loop_waits", "loop": "duty", "code": error.args[0], "detail": says})
 
 
+async def test_each_reason_why_a_dependency_is_not_there_is_said_once() -> None:
+    lines: list[tuple[str, object]] = []
+    reasons = itertools.cycle(("bus_unavailable", "bus_refused"))
+
+    async def step() -> None:
+        raise Unavailable(next(reasons), "Not now.")
+
+    async with run_together(Loop("duty", step, interval=0.01, log=log_into(lines))):
+        await asyncio.sleep(0.15)
+    codes = [line["code"] for _, line in lines if isinstance(line, dict)]
+    assert codes == ["bus_unavailable", "bus_refused"]
+
+
+@pytest.mark.parametrize("error", [Conflict("exists", "It exists."), ValueError("a mistake")])
+async def test_a_mistake_of_the_program_is_an_error_with_its_stack(error: Exception) -> None:
+    lines: list[tuple[str, object]] = []
+
+    async def step() -> None:
+        raise error
+
+    async with run_together(Loop("duty", step, interval=60, log=log_into(lines))):
+        await asyncio.sleep(0.05)
+    assert lines == [("error", {"event": "loop_failed", "loop": "duty", "exc_info": True})]
+
+
 async def test_a_failing_step_is_logged_and_tried_again_at_its_interval_only() -> None:
     lines: list[tuple[str, object]] = []
     step = Steps(failing=True)
@@ -225,3 +251,51 @@ async def test_a_loop_that_never_started_can_be_stopped_and_one_that_stopped_sta
     for calls in (1, 2):
         async with run_together(loop):
             await eventually(step.count, lambda seen, calls=calls: seen == calls)  # type: ignore[misc]
+
+
+class Refused:
+    """A part that is refused for good after it has waited, and let in at last."""
+
+    def __init__(self, seconds: float, times: int) -> None:
+        self.seconds, self.times = seconds, times
+        self.is_started = False
+
+    async def start(self) -> None:
+        await asyncio.sleep(self.seconds)
+        if self.times:
+            self.times -= 1
+            raise WrongUrl("amqps://host", "host:5671 offers no TLS")
+        self.is_started = True
+
+    async def stop(self) -> None: ...
+
+
+async def test_what_waiting_would_not_mend_ends_the_start() -> None:
+    starter = Starter([Refused(0, times=1)], log=LOG)
+    with pytest.raises(WrongUrl):
+        await starter.start()
+    await starter.stop()
+
+
+async def test_what_is_found_wrong_after_the_start_is_said_and_tried_until_everything_has_started() -> None:
+    lines: list[tuple[str, object]] = []
+    first, last = Refused(3.2, times=1), Refused(0, times=0)
+    starter = Starter([first, last], log=log_into(lines))
+    async with run_together(starter):
+        with pytest.raises(Unavailable):
+            await starter.ping()
+        await eventually(lambda: started(last))
+        with pytest.raises(Unavailable):
+            await starter.ping()
+        first.seconds = 0
+        await eventually(lambda: started(first))
+        await starter.ping()
+    (line,) = lines
+    assert line == (
+        "warning",
+        {"event": "start_waits", "part": "Refused", "code": "WrongUrl", "detail": "host:5671 offers no TLS"},
+    )
+
+
+async def started(part: Refused) -> bool:
+    return part.is_started

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DisconnectionError as Closed
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from antiphon_common.schemes import WrongUrl, demand_certificates, distrust, no_tls
+from antiphon_common.schemes import WrongUrl, authority, distrust, no_tls
 
 _POOL = 8
 _SSL = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -87,10 +87,9 @@ def address(url: str) -> URL:
         raise WrongUrl(url, "pool_size= must be a number from 1 to 999")
     if _ssl(parsed) not in _SSL:
         raise WrongUrl(url, f"ssl= must be one of: {', '.join(_SSL)}")
-    if ca := parsed.query.get("ca"):
-        if not _ssl(parsed).startswith("verify-"):
-            raise WrongUrl(url, "ca= is for ssl=verify-full or ssl=verify-ca: the others trust anybody")
-        demand_certificates(url, "ca", str(ca))
+    if "ca" in parsed.query and not _ssl(parsed).startswith("verify-"):
+        raise WrongUrl(url, "ca= is for ssl=verify-full or ssl=verify-ca: the others trust anybody")
+    authority(url, tls=True)
     return parsed
 
 
@@ -101,8 +100,7 @@ def place(url: URL) -> URL:
 
 def connect_args(url: URL, **server_settings: str) -> dict[str, Any]:
     """The limits of a connection; the keywords are settings of Postgres that replace ours."""
-    return {
-        "ssl": _trust(url),
+    return _trust(url) | {
         "timeout": _CONNECT_SECONDS,
         "command_timeout": _COMMAND_SECONDS,
         "server_settings": _SERVER_SETTINGS | {"application_name": url.username or ""} | server_settings,
@@ -140,14 +138,19 @@ def _ssl(url: URL) -> str:
     return str(url.query.get("ssl", "verify-full" if "ca" in url.query else "prefer"))
 
 
-def _trust(url: URL) -> ssl.SSLContext | str:
-    """What the driver is told: to verify it would look for files of its own in the home directory."""
+def _trust(url: URL) -> dict[str, ssl.SSLContext | str]:
+    """What the driver is told: nothing by a URL that says nothing, or PGSSLMODE would not count.
+
+    To verify, it would look for files of its own in the home directory.
+    """
+    if not {"ca", "ssl"} & url.query.keys():
+        return {}
     mode = _ssl(url)
     if not mode.startswith("verify-"):
-        return mode
+        return {"ssl": mode}
     context = ssl.create_default_context(cafile=url.query.get("ca"))  # type: ignore[arg-type]  # checked: one
     context.check_hostname = mode == "verify-full"
-    return context
+    return {"ssl": context}
 
 
 def _state(error: object) -> str | None:

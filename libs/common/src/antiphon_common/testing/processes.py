@@ -19,11 +19,10 @@ from antiphon_common.testing.warm import Warm
 
 
 class Process:
-    """`python -m antiphon_user serve` on a listen port of its own."""
+    """`python -m antiphon_SERVICE serve` on a listen port of its own."""
 
-    package = "antiphon_user"
-
-    def __init__(self, folder: Path, programs: Warm, **environment: str) -> None:
+    def __init__(self, service: str, folder: Path, programs: Warm, **environment: str) -> None:
+        self.package = f"antiphon_{service}"
         self.folder = folder
         self.programs = programs
         with socket.socket() as free:
@@ -31,11 +30,11 @@ class Process:
             self.port = free.getsockname()[1]
         self.environment = {
             "PATH": os.environ["PATH"],
-            "USER_PORT": str(self.port),
-            "USER_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/user.db",
-            "USER_BUS_URL": f"inproc://{folder}/bus.db",
-            "USER_JWKS_URL": TokenMaker(folder).jwks_url,
-            "USER_STOP_DELAY_SECONDS": "0.5",
+            f"{service.upper()}_PORT": str(self.port),
+            f"{service.upper()}_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/{service}.db",
+            f"{service.upper()}_BUS_URL": f"inproc://{folder}/bus.db",
+            f"{service.upper()}_JWKS_URL": TokenMaker(folder).jwks_url,
+            f"{service.upper()}_STOP_DELAY_SECONDS": "0.5",
             **environment,
         }
         self.running: subprocess.Popen[bytes] | None = None

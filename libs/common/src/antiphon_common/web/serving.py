@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -48,14 +49,20 @@ def run(
     delay: float,
     log: FilteringBoundLogger,
 ) -> None:
-    """Serve until a signal, with the app's life around it. Raises what that raises when it begins or ends,
-    and `Conflict` when the address is in use.
+    """Serve until a signal, with the app's life around it. Raises what keeps that from beginning, and
+    `Conflict` when the address is in use; exits with 1 when it does not end well, which is in the log.
     """
     adopt(log)
     config.lifespan = "off"
     server = _Server(config, lifespan=lifespan, on_stop=on_stop, delay=delay, log=log)
     with _bound(config.host, config.port) as listener:
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        except Exception:
+            if not server.started:
+                raise
+            log.exception("not_stopped_well")
+            sys.exit(1)
     # The interpreter would look at every object once more before it ends: half a second of a core, of which
     # nine processes that end together have but a few. Nothing is left that needs it.
     gc.freeze()

@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {
     "refresh_interval": "1s",
     # A question is asked of every segment, and each second of events makes one. Merged early, an index of
     # 200,000 tracks that events alone have filled answers in less than half the time; writing costs the same.
-    "merge": {"policy": {"segments_per_tier": 2, "max_merge_at_once": 4, "floor_segment": "64mb"}},
+    "merge": {"policy": {"segments_per_tier": 2, "floor_segment": "64mb"}},
 }
 
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from elastic_transport import ObjectApiResponse, TransportError
 from elasticsearch import (
@@ -24,7 +24,7 @@ from elasticsearch import (
 )
 
 from antiphon_common.errors import Unavailable
-from antiphon_common.schemes import WrongUrl, demand_certificates, distrust, port_of
+from antiphon_common.schemes import WrongUrl, authority, distrust, port_of
 from antiphon_search.adapters.elasticsearch_mapping import FORMAT, MAPPINGS, SETTINGS, STAMP_ID, bulk_lines
 from antiphon_search.ports import Change
 
@@ -72,11 +72,9 @@ class Server:
         self._is_secure = parts.scheme.endswith("+https")
         self._place = f"{parts.hostname}:{port_of(url, url, default=9200)}"
         self._user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._authority = parse_qs(parts.query).get("ca", [None])[0]
+        self._authority = authority(url, tls=self._is_secure)
         if not parts.hostname:
             raise WrongUrl(url, "it should be elasticsearch://user:password@host:port/alias")
-        if self._authority:
-            demand_certificates(url, "ca", self._authority)
         self.alias = unquote(parts.path.strip("/")) or "antiphon"
         self.next = f"{self.alias}-next"
         self._patience = max(patience, _READ_SECONDS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from antiphon_common.schemes import WrongUrl, demand_certificates, no_tls, port_of, untrusted
+from antiphon_common.schemes import WrongUrl, authority, no_tls, port_of, untrusted
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _OPTIONS = ("endpoint", "region", "ca")
@@ -55,9 +55,7 @@ class Address:
         ):
             raise WrongUrl(url, "endpoint= must be http://host:port or https://host:port")
         port_of(url, endpoint or "", default=0)
-        ca = options.get("ca", [""])[0]
-        if ca:
-            demand_certificates(url, "ca", ca)
+        ca = authority(url, tls=not endpoint or endpoint.startswith("https:"))
         return cls(
             bucket=bucket,
             endpoint=endpoint.rstrip("/") if endpoint else None,

@@ -20,7 +20,7 @@ from yarl import URL
 
 from antiphon_common.bus.amqp.topology import Topology
 from antiphon_common.errors import Conflict, Forbidden, NotFound, ServiceError, Unavailable
-from antiphon_common.schemes import WrongUrl, demand_certificates, distrust
+from antiphon_common.schemes import WrongUrl, authority, distrust
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 5.0
@@ -99,8 +99,7 @@ def _checked(url: str) -> URL:
     if not parsed.host:
         raise WrongUrl(url, "it should be amqp://user:password@host:port/vhost")
     for option in ("ca", "cafile"):
-        if file := parsed.query.get(option):
-            demand_certificates(url, option, file)
+        if file := authority(url, tls=parsed.scheme == "amqps", option=option):
             # The library's own name for it.
             parsed = parsed.without_query_params(option).update_query(cafile=file)
     return parsed

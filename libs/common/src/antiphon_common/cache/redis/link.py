@@ -19,12 +19,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import hiredis
 
 from antiphon_common.errors import Unavailable
-from antiphon_common.schemes import WrongUrl, demand_certificates, distrust
+from antiphon_common.schemes import WrongUrl, authority, distrust
 
 _SWEEP_SECONDS = 0.03
 _STRIKES = 2
@@ -73,15 +73,13 @@ class Address:
             raise WrongUrl(url, "a Redis is named redis://[[user]:password@]host[:port][/number]")
         return cls(
             parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""),
-            int(number), _tls(url) if parts.scheme == "rediss" else None,
+            int(number), _tls(url, wanted=parts.scheme == "rediss"),
         )  # fmt: skip
 
 
-def _tls(url: str) -> ssl.SSLContext:
-    ca = parse_qs(urlsplit(url).query).get("ca", [None])[0]
-    if ca:
-        demand_certificates(url, "ca", ca)
-    return ssl.create_default_context(cafile=ca)
+def _tls(url: str, *, wanted: bool) -> ssl.SSLContext | None:
+    ca = authority(url, tls=wanted)
+    return ssl.create_default_context(cafile=ca) if wanted else None
 
 
 class Script:
