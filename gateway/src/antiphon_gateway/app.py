@@ -100,7 +100,9 @@ def create_app(settings: Settings) -> Gateway:
         Loop("access-log", access_log.flush, interval=0.25, log=log),
     )
     lifespan = partial(_living, telemetry, components, log)
-    return Gateway(parts, guard=guard, lifespan=lifespan, stop_soon=operations.stop)
+    return Gateway(
+        parts, guard=guard, lifespan=lifespan, stop_soon=operations.stop, missing=operations.missing
+    )
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ Raw ASGI on purpose (docs/performance.md): target, headers, host, route, caller,
 service. A step that is not satisfied raises `Refused`; here is the only place that answers it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -56,6 +56,7 @@ class Gateway:
     """The ASGI application. `guard` is what its server's connections answer to (see `serving`).
 
     `stop_soon` is told before the end: the gateway is not ready from then on, and goes on answering.
+    `missing` says what it lacks to be ready.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Gateway:
         guard: Guard,
         lifespan: Callable[[], AbstractAsyncContextManager[None]],
         stop_soon: Callable[[], None],
+        missing: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
         self._parts = parts
         self.lifespan = lifespan
         self.guard = guard
         self.stop_soon = stop_soon
+        self.missing = missing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

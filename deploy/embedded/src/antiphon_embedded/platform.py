@@ -60,8 +60,10 @@ class Platform:
         components = []
         for service in SERVICES:
             settings = service_settings(service, house, ports)
-            server = QuietServer(server_config(service.create_app(settings), settings.host, settings.port))
-            components.append(Served(service.name, server, listeners[service.name]))
+            service_app = service.create_app(settings)
+            server = QuietServer(server_config(service_app, settings.host, settings.port))
+            missing = service_app.state.readiness.missing
+            components.append(Served(service.name, server, listeners[service.name], missing))
         gateway = antiphon_gateway.settings.Settings(
             host=self.host,
             port=ports["gateway"],
@@ -72,7 +74,7 @@ class Platform:
         )
         app = antiphon_gateway.app.create_app(gateway)
         server = QuietServer(antiphon_gateway.serving.server(app, gateway).config)
-        components.append(Served("gateway", server, listeners["gateway"]))
+        components.append(Served("gateway", server, listeners["gateway"], app.missing))
         return components
 
 

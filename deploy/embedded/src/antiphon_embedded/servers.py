@@ -3,9 +3,14 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 import uvicorn
+
+Missing = Callable[[], Awaitable[Collection[str]]]
+"""Says what an app lacks to be ready."""
+_READY_SECONDS = 30.0
 
 
 class QuietServer(uvicorn.Server):
@@ -24,12 +29,13 @@ class StartFailed(RuntimeError):
 
 
 class Served:
-    """One app on one socket: a component that starts and stops."""
+    """One app on one socket: a component that has started when the app lacks nothing any more."""
 
-    def __init__(self, name: str, server: uvicorn.Server, listener: socket.socket) -> None:
+    def __init__(self, name: str, server: uvicorn.Server, listener: socket.socket, missing: Missing) -> None:
         self.name = name
         self._server = server
         self._listener = listener
+        self._missing = missing
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -38,6 +44,11 @@ class Served:
             if self._task.done():
                 raise StartFailed(f"{self.name} did not start") from self._task.exception()
             await asyncio.sleep(0.005)
+        ends = time.monotonic() + _READY_SECONDS
+        while missing := await self._missing():
+            if time.monotonic() > ends:
+                raise StartFailed(f"{self.name} lacks {', '.join(missing)}")
+            await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         self._server.should_exit = True
